@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['CLIENT', 'COMPTE', 'DEMANDE', 'SECTIONS', 'FIELDS', 'STATUTS', 'BANK_ONLY', 'AGE_MIN', 'AGE_MAX', 'Client', 'Compte',
            'Demande', 'EXAMPLE', 'Field', 'years_between', 'disagreements', 'InlineRequest', 'ClientRequest',
-           'BadRequest', 'flatten', 'parse_request', 'Raison', 'Anomalie', 'Modele', 'Result']
+           'BadRequest', 'flatten', 'parse_request', 'dossier_to_json', 'dossier_from_json', 'Raison', 'Anomalie',
+           'Modele', 'Result']
 
 # %% ../nbs/00_contract.ipynb #89bd4cde
 import re
@@ -260,6 +261,19 @@ def _valid_part(body, bad):
             facts[f.name] = date.fromisoformat(value) if f.kind == 'date' else value
     return facts
 
+# %% ../nbs/00_contract.ipynb #6844c4db
+def dossier_to_json(
+    dossier:dict              # flat dossier
+)->dict:                      # dates as ISO text
+    "A dossier as JSON can hold it."
+    return {n: v.isoformat() if isinstance(v, date) else v for n, v in dossier.items()}
+
+def dossier_from_json(
+    facts:dict                # from `dossier_to_json`
+)->dict:                      # flat dossier
+    "The dossier that was written."
+    return {n: date.fromisoformat(v) if v is not None and FIELDS[n].kind == 'date' else v for n, v in facts.items()}
+
 # %% ../nbs/00_contract.ipynb #4d6d1f22
 EXAMPLE = {
     'client': {'date_naissance': '1988-04-12', 'situation_familiale': 'marie', 'personnes_a_charge': 1, 'statut_logement': 'locataire',
@@ -272,7 +286,7 @@ EXAMPLE = {
     'demande': {'date_demande': '2024-03-15', 'montant': 9000.0, 'duree_mois': 48, 'taux_annuel': 5.2, 'objet': 'auto', 'canal': 'agence'},
 }
 
-# %% ../nbs/00_contract.ipynb #3ca1965e
+# %% ../nbs/00_contract.ipynb #42a5ebda
 class Raison(BaseModel):
     "One exact part of a score."
     variable:str = PydanticField(description='name of the feature')
@@ -300,6 +314,7 @@ class Result(BaseModel):
     score:int = PydanticField(description='scorecard points: 600 at odds of 50 to 1, 20 more double the odds')
     classe_risque:str = PydanticField(description='A (best) to G')
     recommandation:Literal['accepter', 'examiner', 'refuser']
+    base:float = PydanticField(description='log-odds of default before any reason: the average application')
     raisons:list[Raison]
     anomalie:Anomalie
     modele:Modele
