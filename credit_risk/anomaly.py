@@ -47,7 +47,7 @@ def marginal_model(
     axes, tables = zip(*(_histogram(n, X[n]) for n in X))
     return AdditiveModel(0.0, list(axes), [{'axes': [i], 'values': t} for i, t in enumerate(tables)])
 
-# %% ../nbs/08_anomaly.ipynb #8008d8f2
+# %% ../nbs/08_anomaly.ipynb #9f33ec2d
 def contrast_model(
     X:pd.DataFrame,           # from `scorer.prepare`
     pairs:int,                # pairs of columns kept
@@ -63,7 +63,8 @@ def contrast_model(
     kinds = ['continuous' if pd.api.types.is_float_dtype(X[n]) else 'nominal' for n in X]
     with warnings.catch_warnings():
         warnings.filterwarnings('ignore', module='interpret')
-        machine = ExplainableBoostingClassifier(feature_types=kinds, interactions=pairs, outer_bags=bags, random_state=random_state, n_jobs=n_jobs).fit(both, drawn)
+        machine = ExplainableBoostingClassifier(feature_types=kinds, interactions=pairs, outer_bags=bags, max_bins=128,
+                                               learning_rate=.05, random_state=random_state, n_jobs=n_jobs).fit(both, drawn)
     return from_ebm(machine)
 
 # %% ../nbs/08_anomaly.ipynb #21039c32

@@ -57,8 +57,9 @@ select historique.demande_id, historique.client_id, historique.date_demande,
        comptes.date_ouverture, decouvert_autorise,
        (select count(*) from comptes as tous where tous.client_id = historique.client_id
           and tous.date_ouverture <= historique.date_demande) as nb_comptes,
-       (select sum(solde_moyen) from comptes as livrets join releves_mensuels as releve on releve.compte_id = livrets.compte_id
+       (select round(sum(solde_moyen), 2) from comptes as livrets join releves_mensuels as releve on releve.compte_id = livrets.compte_id
          where livrets.client_id = historique.client_id and livrets.type_compte = 'epargne'
+           and livrets.date_ouverture <= historique.date_demande
            and releve.mois < historique.date_demande
            and 12 * (substr(historique.date_demande, 1, 4) - substr(releve.mois, 1, 4))
                + substr(historique.date_demande, 6, 2) - substr(releve.mois, 6, 2) = 1) as epargne,
