@@ -9,18 +9,20 @@ __all__ = ['parser', 'main']
 import argparse, json, os, sys
 from pathlib import Path
 
-# %% ../nbs/15_cli.ipynb #a24421d0
+# %% ../nbs/15_cli.ipynb #5a56ea3e
 def _init_db(args):
-    from credit_risk.database import connect, migrate
+    from credit_risk.database import connect, is_empty, migrate
     engine = connect(args.database_url)
     print(f'schema {migrate(engine)} in {engine.url.render_as_string()}')
-    if args.simulate:
-        from credit_risk.bank import create_bank
-        print(json.dumps(create_bank(engine, args.simulate, args.seed), default=str))
+    if not args.simulate: return
+    with engine.connect() as connection: empty = is_empty(connection)
+    if not empty: return print('the bank already has clients: nothing is simulated')
+    from credit_risk.bank import create_bank
+    print(json.dumps(create_bank(engine, args.simulate, args.seed), default=str))
 
 def _import_berka(args):
     from credit_risk.berka import import_berka
-    print(json.dumps(import_berka(args.directory, args.database_url), ensure_ascii=False, default=str))
+    print(import_berka(args.directory, args.database_url))
 
 def _retrain(args):
     from credit_risk.pipeline import retrain
@@ -30,7 +32,7 @@ def _retrain(args):
     print(f"version {version} promoted in {args.artifacts}")
     print(f"out of time from {metrics['split_date']}: AUC {s['auc']:.3f} [{s['auc_low']:.3f}, {s['auc_high']:.3f}] on {s['n']} loans, Brier {s['brier']:.4f}; alert rate {a['alert_rate']:.3f}, recall of injected anomalies {a['recall']:.2f}")
 
-# %% ../nbs/15_cli.ipynb #a75221b0
+# %% ../nbs/15_cli.ipynb #bf525b66
 def parser()->argparse.ArgumentParser:
     "The commands and their options."
     top = argparse.ArgumentParser(prog='credit-risk', description='Probability of default, reasons and anomaly flag from the bank\'s own database.')
@@ -41,7 +43,7 @@ def parser()->argparse.ArgumentParser:
         c.set_defaults(run=run)
         return c
     c = command('init-db', _init_db, 'Create the tables, or bring an older schema to the present one; existing rows stay.')
-    c.add_argument('--simulate', type=int, default=0, metavar='CLIENTS', help='fill an empty bank with this many simulated clients')
+    c.add_argument('--simulate', type=int, default=0, metavar='CLIENTS', help='fill the bank with this many simulated clients where it has none')
     c.add_argument('--seed', type=int, default=0, help='seed of the simulation (default 0)')
     c = command('import-berka', _import_berka, 'Load the PKDD\'99 Berka files into an empty bank.')
     c.add_argument('directory', metavar='DIR', help='folder of account.asc, client.asc, disp.asc, loan.asc, trans.asc, ...')

@@ -1,0 +1,81 @@
+# credit-risk: `make run` serves, `make test` checks everything that the project promises.
+PYTHON ?= python3
+PORT ?= 8000
+VENV := .venv
+BIN := $(VENV)/bin
+COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+
+.DEFAULT_GOAL := help
+.PHONY: help run test retrain notebooks readme lint lock lab system clean
+.DELETE_ON_ERROR:
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.tools: requirements/tools.lock
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not installed; on Debian or Ubuntu: apt-get install python3 python3-venv" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: Python 3.11 or newer is needed; name one with make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "make: Python's venv module is missing; on Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/tools.lock
+	@touch $@
+
+# the environments: $(VENV)/.run to train and serve, $(VENV)/.dev to test and develop
+$(VENV)/.run $(VENV)/.dev: $(VENV)/.%: $(VENV)/.tools requirements/%.lock setup.py settings.ini
+	$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements/$*.lock
+	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: $(VENV)/.run ## create what is missing, then serve on 127.0.0.1:8000 (PORT changes it)
+	@$(BIN)/credit-risk init-db --simulate 20000
+	@test -e $${CREDIT_RISK_ARTIFACTS:-artifacts}/current || $(BIN)/credit-risk retrain
+	@echo "Open this address:"
+	@exec $(BIN)/python -m api --port $(PORT) --print-key
+
+retrain: $(VENV)/.run ## run the training notebooks on the bank and promote the models
+	$(BIN)/credit-risk retrain
+
+test: $(VENV)/.dev system ## every promise: the notebooks, then HTTP, SQL, papermill and browser tests
+	$(BIN)/nbdev_test --n_workers 2
+	$(BIN)/python -m pytest -q
+
+system: ## MariaDB and Chromium, which the tests start themselves
+	@missing=""; \
+	command -v mariadbd >/dev/null || test -x /usr/sbin/mariadbd || missing="$$missing mariadb-server"; \
+	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || missing="$$missing chromium"; \
+	test -z "$$missing" && exit 0; \
+	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then as=""; \
+	elif command -v apt-get >/dev/null && sudo -n true 2>/dev/null; then as="sudo"; \
+	else echo "make: the tests need these packages, which only an administrator can install:$$missing" >&2; \
+	     echo "      on Debian or Ubuntu: sudo apt-get install$$missing" >&2; exit 1; fi; \
+	$$as apt-get -qq update && DEBIAN_FRONTEND=noninteractive $$as apt-get -qq install -y --no-install-recommends $$missing >/dev/null
+
+notebooks: $(VENV)/.dev ## execute the library notebooks in place, clean them, export them
+	$(BIN)/nbdev_export
+	$(BIN)/jupyter nbconvert --log-level WARN --to notebook --execute --inplace nbs/[01]*.ipynb
+	$(BIN)/nbdev_clean
+	$(BIN)/nbdev_export
+
+readme: $(VENV)/.dev ## execute nbs/index.ipynb on the promoted models and write README.md from it
+	$(BIN)/jupyter nbconvert --log-level WARN --to notebook --execute --inplace nbs/index.ipynb
+	$(BIN)/nbdev_clean
+	$(MAKE) README.md
+
+README.md: nbs/index.ipynb $(VENV)/.dev
+	$(BIN)/jupyter nbconvert --log-level WARN --to markdown --stdout --TagRemovePreprocessor.enabled=True \
+	  --TagRemovePreprocessor.remove_input_tags='["remove-input"]' $< | sed -e '/^#| /d' -e 's#](images/#](nbs/images/#g' > $@
+
+lint: $(VENV)/.dev ## style of the Python that is not exported
+	$(BIN)/ruff check api tests setup.py
+
+lock: $(VENV)/.tools ## resolve the requirements anew, with hashes
+	$(COMPILE) requirements/tools.in -o requirements/tools.lock
+	$(COMPILE) setup.py --extra serve -o requirements/serve.lock
+	$(COMPILE) setup.py --extra serve --extra train -o requirements/run.lock
+	$(COMPILE) setup.py --extra dev -o requirements/dev.lock
+
+lab: $(VENV)/.dev ## JupyterLab on the notebooks
+	$(BIN)/jupyter lab nbs
+
+clean: ## remove the environment, the embedded bank and the models
+	rm -rf $(VENV) var artifacts
