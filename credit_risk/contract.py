@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Optional
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field as PydanticField, ValidationError, create_model
 
-# %% ../nbs/00_contract.ipynb #846dfc05
+# %% ../nbs/00_contract.ipynb #16b49278
 @dataclass(frozen=True)
 class Field:
     "One fact of a dossier, or one column of the bank's tables."
@@ -30,6 +30,8 @@ class Field:
     low:float|None = None     # smallest value allowed, in the unit
     high:float|None = None    # largest value allowed, in the unit
     categories:tuple = ()     # codes allowed, for a category
+    libelles:tuple = ()       # the codes in French words
+    labels:tuple = ()         # the codes in English words
     required:bool = False     # must be known before anything can be scored
     table:str|None = None     # table that stores it; None where SQL derives it from other rows
     aide:str = ''             # hint in French
@@ -50,28 +52,44 @@ class Field:
         text = f"doit être {kind} entre {low} et {high}" if fr else f"must be {kind} between {low} and {high}"
         return f"{self.name} {text} {unit}".rstrip()
 
-# %% ../nbs/00_contract.ipynb #119489e2
+    def word(self,
+        code,                 # one of `categories`; any other is returned as it is
+        lang:str='en'         # 'en' or 'fr'
+    )->str:
+        "A code in words."
+        words = self.libelles if lang == 'fr' else self.labels
+        return words[self.categories.index(code)] if code in self.categories and words else str(code)
+
+# %% ../nbs/00_contract.ipynb #a1c0a746
 _EUR, _EURM = ('euros', 'euros'), ('euros par mois', 'euros a month')
 
 def _number(section, name, libelle, label, units, low, high, kind='number', **kw):
     return Field(name, section, kind, libelle, label, *units, low, high, **kw)
 
-def _category(section, name, libelle, label, categories, **kw):
-    return Field(name, section, 'category', libelle, label, categories=tuple(categories.split()), **kw)
+def _category(section, name, libelle, label, codes, **kw):
+    "`codes` maps each code to its words, 'French | English'."
+    libelles, labels = zip(*(words.split(' | ') for words in codes.values()))
+    return Field(name, section, 'category', libelle, label, categories=tuple(codes), libelles=libelles, labels=labels, **kw)
 
 def _date(section, name, libelle, label, **kw):
     return Field(name, section, 'date', libelle, label, **kw)
 
-# %% ../nbs/00_contract.ipynb #a55bcda9
+# %% ../nbs/00_contract.ipynb #2dc3c7fc
 CLIENT = (
     _date('client', 'date_naissance', 'Date de naissance', 'Date of birth', required=True, table='clients'),
     _category('client', 'situation_familiale', 'Situation familiale', 'Marital status',
-              'celibataire marie pacse divorce veuf', table='clients'),
+              {'celibataire': 'célibataire | single', 'marie': 'marié(e) | married',
+               'pacse': 'pacsé(e) | civil partnership', 'divorce': 'divorcé(e) | divorced',
+               'veuf': 'veuf, veuve | widowed'}, table='clients'),
     _number('client', 'personnes_a_charge', 'Personnes à charge', 'Dependants', ('personnes', 'people'), 0, 20, 'integer', table='clients'),
-    _category('client', 'statut_logement', 'Logement', 'Housing', 'proprietaire accedant locataire heberge', table='clients',
-              aide='accédant : propriétaire avec un crédit immobilier en cours', hint='accedant: owner with a running mortgage'),
+    _category('client', 'statut_logement', 'Logement', 'Housing', {'proprietaire': 'propriétaire | owner',
+               'accedant': 'accédant à la propriété | owner with a mortgage', 'locataire': 'locataire | tenant',
+               'heberge': 'hébergé(e) | housed free of charge'}, table='clients'),
     _category('client', 'statut_emploi', 'Emploi', 'Employment',
-              'cdi cdd interim fonctionnaire independant retraite etudiant sans_emploi', table='clients'),
+              {'cdi': 'CDI | permanent contract', 'cdd': 'CDD | fixed-term contract',
+               'interim': 'intérim | temporary agency', 'fonctionnaire': 'fonctionnaire | civil servant',
+               'independant': 'indépendant(e) | self-employed', 'retraite': 'retraité(e) | retired',
+               'etudiant': 'étudiant(e) | student', 'sans_emploi': 'sans emploi | out of work'}, table='clients'),
     _date('client', 'date_embauche', 'Date d’embauche', 'Start of the present job', table='clients',
           aide='vide si sans emploi ou retraité', hint='empty when retired or out of work'),
     _number('client', 'revenu_mensuel', 'Revenu net mensuel', 'Net monthly income', _EURM, 0, 1_000_000, table='clients'),
@@ -107,7 +125,7 @@ COMPTE = (
             aide='vide si aucun rejet sur 12 mois', hint='empty when there was none in 12 months'),
 )
 
-# %% ../nbs/00_contract.ipynb #057ce32b
+# %% ../nbs/00_contract.ipynb #8418848e
 DEMANDE = (
     _date('demande', 'date_demande', 'Date de la demande', 'Date of the application', table='demandes_de_pret',
           aide='aujourd’hui si vide', hint='today when empty'),
@@ -116,8 +134,11 @@ DEMANDE = (
     _number('demande', 'taux_annuel', 'Taux annuel', 'Annual rate', ('% par an', '% a year'), 0, 30, table='demandes_de_pret'),
     _number('demande', 'mensualite', 'Mensualité', 'Monthly instalment', _EURM, 0, 1_000_000, table='demandes_de_pret',
             aide='calculée depuis le montant, la durée et le taux si vide', hint='computed from amount, term and rate when empty'),
-    _category('demande', 'objet', 'Objet du prêt', 'Purpose', 'auto travaux equipement personnel etudes regroupement', table='demandes_de_pret'),
-    _category('demande', 'canal', 'Canal', 'Channel', 'agence en_ligne telephone courtier', table='demandes_de_pret'),
+    _category('demande', 'objet', 'Objet du prêt', 'Purpose', {'auto': 'auto | car', 'travaux': 'travaux | home improvement',
+               'equipement': 'équipement | household goods', 'personnel': 'personnel | personal',
+               'etudes': 'études | studies', 'regroupement': 'regroupement de crédits | debt consolidation'}, table='demandes_de_pret'),
+    _category('demande', 'canal', 'Canal', 'Channel', {'agence': 'agence | branch', 'en_ligne': 'en ligne | online', 'telephone': 'téléphone | telephone',
+               'courtier': 'courtier | broker'}, table='demandes_de_pret'),
 )
 
 # %% ../nbs/00_contract.ipynb #3d8b49f9
@@ -127,15 +148,15 @@ FIELDS = {f.name: f for fields in SECTIONS.values() for f in fields}
 # %% ../nbs/00_contract.ipynb #48f128ee
 assert len(FIELDS) == sum(map(len, SECTIONS.values())), 'a field name is used twice'
 
-# %% ../nbs/00_contract.ipynb #51a746bc
+# %% ../nbs/00_contract.ipynb #67b5c90f
 STATUTS = ('Remboursé', 'Défaut')    # statut_pret; NULL while the loan runs or when it was refused
 
 BANK_ONLY = (
-    _category('client', 'sexe', 'Sexe', 'Sex', 'F H', table='clients'),
-    _category('compte', 'type_compte', 'Type de compte', 'Account type', 'courant epargne', table='comptes'),
+    _category('client', 'sexe', 'Sexe', 'Sex', {'F': 'femme | woman', 'H': 'homme | man'}, table='clients'),
+    _category('compte', 'type_compte', 'Type de compte', 'Account type', {'courant': 'courant | current', 'epargne': 'épargne | savings'}, table='comptes'),
     _number('compte', 'jours_decouvert', 'Jours à découvert', 'Days overdrawn in the month', ('jours', 'days'), 0, 31, 'integer', table='releves_mensuels'),
     _number('compte', 'nb_rejets', 'Rejets', 'Rejected payments in the month', ('rejets', 'payments'), 0, 1_000, 'integer', table='releves_mensuels'),
-    _category('demande', 'decision', 'Décision', 'Decision', 'acceptee refusee', table='demandes_de_pret'),
+    _category('demande', 'decision', 'Décision', 'Decision', {'acceptee': 'acceptée | accepted', 'refusee': 'refusée | refused'}, table='demandes_de_pret'),
     Field('statut_pret', 'demande', 'category', 'Statut du prêt', 'Loan status', categories=STATUTS, table='demandes_de_pret'),
 )
 
@@ -167,7 +188,7 @@ def disagreements(
             bad[short] = f"{short} must not be larger than {long}"
     return bad
 
-# %% ../nbs/00_contract.ipynb #46cde01f
+# %% ../nbs/00_contract.ipynb #b4b74775
 def _iso_date(value):
     "Only YYYY-MM-DD: pydantic would also read a number as seconds since 1970."
     if not isinstance(value, str) or not re.fullmatch(r'\d{4}-\d\d-\d\d', value, re.ASCII): raise ValueError('not a date')
@@ -175,7 +196,7 @@ def _iso_date(value):
 
 def _annotation(f):
     extra = {'x-libelle': f.libelle, 'x-label': f.label, 'x-unite': f.unite, 'x-unit': f.unit, 'x-aide': f.aide, 'x-hint': f.hint,
-             'x-rule': f.rule('en'), 'x-regle': f.rule('fr'), 'x-required': f.required}
+             'x-libelles': dict(zip(f.categories, f.libelles)), 'x-labels': dict(zip(f.categories, f.labels)), 'x-rule': f.rule('en'), 'x-regle': f.rule('fr'), 'x-required': f.required}
     common = dict(title=f.label, description=f.rule(), json_schema_extra=extra)
     if f.kind == 'category': t = Annotated[Literal[f.categories], PydanticField(**common)]
     elif f.kind == 'date': t = Annotated[date, BeforeValidator(_iso_date, json_schema_input_type=str), PydanticField(**common)]
@@ -200,7 +221,7 @@ class ClientRequest(_Section):
     client_id:Annotated[int, PydanticField(strict=True, ge=1, le=2**31-1, title='Client', description='client_id must be a whole number between 1 and 2147483647')]
     demande:Demande
 
-# %% ../nbs/00_contract.ipynb #d02d098b
+# %% ../nbs/00_contract.ipynb #52a4168b
 class BadRequest(ValueError):
     "Every problem of a request at once."
     def __init__(self,
@@ -210,6 +231,7 @@ class BadRequest(ValueError):
         super().__init__('; '.join(e['detail'] for e in errors))
 
 def _sentence(err, loc):
+    if not loc: return 'the body must be a JSON object with client and demande, or client_id and demande'
     name, kind = str(loc[-1]), err['type']
     f, where = FIELDS.get(name), '.'.join(str(x) for x in loc[:-1]) or 'the body'
     if kind == 'extra_forbidden': return f"{name[:60]} is not a field of {where}"

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 import credit_risk
 from .contract import DEMANDE, FIELDS
 
-# %% ../nbs/02_database.ipynb #69901016
+# %% ../nbs/02_database.ipynb #59d110ea
 ROOT = Path(credit_risk.__file__).resolve().parent.parent    # the repository: sql/ and site/ are not inside the package
 SQL = ROOT/'sql'
 
@@ -36,10 +36,10 @@ def connect(
     parsed = sa.make_url(database_url(url))
     if parsed.get_backend_name() in ('mysql', 'mariadb'):
         return sa.create_engine(parsed.set(drivername=f"{parsed.get_backend_name()}+pymysql").update_query_dict({'charset': 'utf8mb4'}),
-                                pool_pre_ping=True, pool_recycle=1800)
+                                pool_pre_ping=True, pool_recycle=1800, hide_parameters=True)
     if parsed.get_backend_name() != 'sqlite': raise ValueError(f"database url must begin with sqlite:// or mariadb://, not {parsed.get_backend_name()}://")
     if parsed.database: Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(parsed)
+    engine = sa.create_engine(parsed, hide_parameters=True)    # an error message must not quote a client's facts
     @sa.event.listens_for(engine, 'connect')
     def _pragmas(connection, _):
         for pragma in ('foreign_keys=on', 'journal_mode=wal', 'synchronous=full', 'busy_timeout=10000'):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from .contract import FIELDS
 
-# %% ../nbs/05_features.ipynb #b2619995
+# %% ../nbs/05_features.ipynb #dba785d6
 @dataclass(frozen=True)
 class Feature:
     "A model input: its formula, and what a person needs to read it."
@@ -36,8 +36,8 @@ class Feature:
         name, unit = (self.libelle, self.unite) if lang == 'fr' else (self.label, self.unit)
         colon = '\u00a0: ' if lang == 'fr' else ': '
         if value is None or value != value: return f"{name}{colon}{'non renseigné' if lang == 'fr' else 'not known'}"
-        if self.kind == 'category': return f"{name}{colon}{value}"
-        if unit.startswith('%'): value, unit = 100*value, '%'
+        if self.kind == 'category': return f"{name}{colon}{FIELDS[self.name].word(value, lang)}"
+        if unit == '%': value = 100*value
         text = f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:,.1f}" if abs(value) >= 1 else f"{value:,.2f}"
         if lang == 'fr': text = text.replace(',', '\u202f').replace('.', ',')
         else: text = text.replace(',', '\u202f')
@@ -75,10 +75,10 @@ def months_between(
     "Months from one date to another, by the calendar."
     return None if start is None or end is None else 12*(end.year - start.year) + end.month - start.month
 
-# %% ../nbs/05_features.ipynb #d9c5ea1c
+# %% ../nbs/05_features.ipynb #9293d106
 def _raw(name, sign):
     f = FIELDS[name]
-    unit = ('€', '€') if f.unit.startswith('euros') else ('', '') if f.kind == 'category' or f.unit.startswith('%') else (f.unite, f.unit)
+    unit = ('€', '€') if f.unit.startswith('euros') else (f.unite, f.unit) if name in ('duree_mois', 'taux_annuel') else ('', '')    # a count needs none
     FEATURES[name] = Feature(name, lambda d: d[name], f.libelle, f.label, *unit, sign, (name,), 'category' if f.kind == 'category' else 'number')
 
 for _name, _sign in dict(situation_familiale=0, personnes_a_charge=0, statut_logement=0, statut_emploi=0, revenu_mensuel=-1, charges_mensuelles=0,

@@ -1,6 +1,7 @@
 """Fixtures for every test: a bank's address on SQLite and on a real MariaDB that the tests start themselves."""
 import pytest
 from mariadb_server import private_mariadb
+from service import own_directory, own_service, service, trained  # noqa: F401
 
 
 @pytest.fixture(scope="session")

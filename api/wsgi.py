@@ -1,0 +1,4 @@
+"""For a WSGI server started by hand: `granian --interface wsgi api.wsgi:app`."""
+from api import create_app
+
+app = create_app()
