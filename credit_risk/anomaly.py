@@ -67,16 +67,16 @@ def contrast_model(
                                                learning_rate=.05, random_state=random_state, n_jobs=n_jobs).fit(both, drawn)
     return from_ebm(machine)
 
-# %% ../nbs/08_anomaly.ipynb #21039c32
+# %% ../nbs/08_anomaly.ipynb #0c3d061f
 class AnomalyDetector(OutlierMixin, BaseEstimator):
     "Unsupervised detector of atypical rows, additive and explained (scikit-learn grammar)."
     def __init__(self,
         alert_rate:float=.05, # share of usual rows that may alert
-        pairs:int=60,         # pairs of columns that the contrast may use
+        pairs:int=50,         # pairs of columns that the contrast may use
         bags:int=2,           # machines averaged in the contrast
-        max_rows:int=20_000,  # rows that the contrast learns from, at the most
+        max_rows:int=10_000,  # rows that the contrast learns from, at the most
         random_state:int=0,   # same data, same seed, same tables
-        n_jobs:int=2          # processes
+        n_jobs:int=1          # processes
     ):
         self.alert_rate, self.pairs, self.bags, self.max_rows, self.random_state, self.n_jobs = alert_rate, pairs, bags, max_rows, random_state, n_jobs
 

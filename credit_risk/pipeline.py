@@ -6,18 +6,20 @@
 __all__ = ['NOTEBOOKS', 'Portfolio', 'default_split', 'read_portfolio', 'code_fingerprint', 'origin_of', 'version_of',
            'golden_dossiers', 'plain', 'save_part', 'assemble', 'model_card', 'RetrainError', 'run_notebook', 'retrain']
 
-# %% ../nbs/14_pipeline.ipynb #4aa391a5
-import hashlib, json, os, shutil, sys, tempfile
+# %% ../nbs/14_pipeline.ipynb #342685f1
+import hashlib, json, os, shutil, sys
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version as installed
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from .artifacts import ArtifactError, canonical, digest, promote, write_version
-from .contract import DEMANDE, EXAMPLE, FIELDS, dossier_from_json, dossier_to_json, parse_request
+from .contract import EXAMPLE, FIELDS, dossier_from_json, dossier_to_json, parse_request
 from .database import ROOT, all_dossiers, connect, matured
 from .features import feature_table
 from .scoring import check_golden, golden_rows, models_from
@@ -183,8 +185,8 @@ recall of injected anomalies {n(a['recall'])}, by kind: {', '.join(f'{k} {n(v, 2
 **Origin.** data {origin['data'][:16]}, code {origin['code'][:16]}, {', '.join(f'{k} {v}' for k, v in origin['libraries'].items())}.
 """
 
-# %% ../nbs/14_pipeline.ipynb #8372e788
-NOTEBOOKS = ('eda', 'train_scorer', 'train_anomaly')
+# %% ../nbs/14_pipeline.ipynb #53bd484c
+NOTEBOOKS = ('train_anomaly', 'train_scorer', 'eda')    # none needs another; the longest first
 
 class RetrainError(RuntimeError):
     "A notebook failed: nothing was promoted."
@@ -193,13 +195,15 @@ def run_notebook(
     name:str,                 # in nbs/runs
     folder:Path,              # where the executed copy and its HTML go
     parameters:dict,          # of the cell tagged `parameters`
-    progress:bool=True        # a bar on stderr
+    progress:bool|dict=True   # a bar on stderr, or options of tqdm
 )->None:                      # raises `RetrainError`; the failed copy stays for reading
     "Execute one notebook with papermill and render it."
     import papermill
     from nbconvert import HTMLExporter
     copy = folder/f'{name}.ipynb'
-    try: papermill.execute_notebook(ROOT/'nbs'/'runs'/f'{name}.ipynb', copy, parameters, kernel_name='python3', progress_bar=progress)
+    os.environ.setdefault('OMP_NUM_THREADS', '1')    # two notebooks run at a time: threads of one would take the core of the other
+    try: papermill.execute_notebook(ROOT/'nbs'/'runs'/f'{name}.ipynb', copy, parameters, kernel_name='python3', progress_bar=progress,
+                                        extra_arguments=['--log-level=ERROR'])
     except papermill.PapermillExecutionError as e:
         raise RetrainError(f"{name} failed: {e.ename}: {e.evalue} (nothing was promoted; executed copy: {copy})") from None
     (folder/f'{name}.html').write_text(HTMLExporter().from_filename(str(copy))[0], 'utf-8')
@@ -210,7 +214,7 @@ def retrain(
     split_date:str|None=None,        # YYYY-MM-DD, first day of the out-of-time test
     progress:bool=True               # bars on stderr
 )->str:                              # the version, promoted
-    "Run the notebooks on a bank and promote what they made; raises ValueError, `RetrainError` or `ArtifactError` and promotes nothing."
+    "Run the notebooks on a bank, two at a time, and promote what they made; raises ValueError, `RetrainError` or `ArtifactError` and promotes nothing."
     portfolio = read_portfolio(database_url, split_date)
     artifacts, version = Path(artifacts), version_of(origin_of(portfolio))
     shutil.rmtree(artifacts/f'.candidate-{version}', ignore_errors=True)
@@ -218,9 +222,15 @@ def retrain(
     shutil.rmtree(runs, ignore_errors=True)
     runs.mkdir(parents=True)
     parameters = {'database_url': database_url, 'artifacts': str(artifacts), 'split_date': portfolio.split_date.isoformat()}
-    for name in NOTEBOOKS:
-        if progress: print(f'{name} on the applications before and from {portfolio.split_date}', file=sys.stderr)
-        run_notebook(name, runs, parameters | ({} if name == 'eda' else {'promote': False}), progress)
+    if progress: print(f'training on the applications before {portfolio.split_date}, judging on those from then on', file=sys.stderr)
+    with ProcessPoolExecutor(2, mp_context=get_context('spawn')) as pool:
+        running = [pool.submit(run_notebook, name, runs, parameters | ({} if name == 'eda' else {'promote': False}),
+                               progress and {'desc': f'{name:13}', 'position': i}) for i, name in enumerate(NOTEBOOKS)]
+        try:
+            for notebook in as_completed(running): notebook.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     if assemble(artifacts, version, runs) is None: raise ArtifactError(f"version {version}: a training notebook left no part; did the data change while it ran?")
     shutil.rmtree(runs)
     return version

@@ -51,7 +51,7 @@ def check_trainable(
     if empty: warnings.warn(f"never known, so never used: {', '.join(empty)}", stacklevel=3)
     if constant: warnings.warn(f"constant, so without influence: {', '.join(constant)}", stacklevel=3)
 
-# %% ../nbs/07_scorer.ipynb #8c667a1a
+# %% ../nbs/07_scorer.ipynb #05f94d48
 class CreditScorer(ClassifierMixin, BaseEstimator):
     "Calibrated additive probability of default (scikit-learn grammar)."
     def __init__(self,
@@ -59,7 +59,7 @@ class CreditScorer(ClassifierMixin, BaseEstimator):
         pairs:int=10,         # strongest pairs kept
         folds:int=3,          # folds of the calibration; 0 leaves the machine as it is
         random_state:int=0,   # same data, same seed, same tables
-        n_jobs:int=2          # processes
+        n_jobs:int=1          # processes
     ):
         self.bags, self.pairs, self.folds, self.random_state, self.n_jobs = bags, pairs, folds, random_state, n_jobs
 
@@ -85,7 +85,7 @@ class CreditScorer(ClassifierMixin, BaseEstimator):
         kinds = ['continuous' if pd.api.types.is_float_dtype(X[n]) else 'nominal' for n in X]
         with warnings.catch_warnings():
             warnings.filterwarnings('ignore', module='interpret')    # that its plots do not show missing values
-            return ExplainableBoostingClassifier(feature_types=kinds, outer_bags=bags, interactions=self.pairs,
+            return ExplainableBoostingClassifier(feature_types=kinds, outer_bags=bags, interactions=self.pairs, max_bins=256,
                                                  random_state=self.random_state, n_jobs=self.n_jobs).fit(X, bad)
 
     def _calibrate(self, X, bad):
