@@ -96,13 +96,48 @@ UNKNOWN = {    # columns of which Berka knows nothing
 
 def write_berka(
     directory:str|os.PathLike,      # folder, made where it is missing
-    files:dict[str, str|bytes|None]={}, # text instead of that of `FILES`; None leaves the file out
+    files:dict[str, str|bytes|None]|None=None, # text instead of that of `FILES`; None leaves the file out
     end:str="\r\n"                  # end of each line
 )->Path:                            # the folder
     "Write the miniature."
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    for name, text in (FILES | files).items():
+    for name, text in (FILES | (files or {})).items():
         if text is None: (directory/name).unlink(missing_ok=True)
         else: (directory/name).write_bytes(text if isinstance(text, bytes) else text.replace("\n", end).encode())
+    return directory
+
+
+def write_synthetic(
+    directory:str|os.PathLike,      # folder, made where it is missing
+    loans:int=200,                  # one for each account, granted 1994 to 1996
+    seed:int=0
+)->Path:                            # the folder
+    "A larger bank in the same format, drawn at random: poorer accounts default more often."
+    import random
+    from datetime import date, timedelta
+    rng, short = random.Random(seed), "%y%m%d"
+    out = {name: [text.splitlines()[0]] for name, text in FILES.items() if name not in ("district.asc", "card.asc", "order.asc")}
+    movement = 0
+    for n in range(1, loans + 1):
+        salary, thrift = rng.uniform(8_000, 30_000), rng.gauss(0, .06)
+        born = date(rng.randint(1935, 1972), rng.randint(1, 12), rng.randint(1, 28))
+        granted = date(1994, 1, 1) + timedelta(rng.randrange(3*365))
+        out["client.asc"].append(f'{n};"{born:%y}{born.month + rng.choice((0, 50)):02d}{born:%d}";{rng.randint(1, 77)}')
+        out["disp.asc"].append(f'{n};{n};{n};"OWNER"')
+        out["account.asc"].append(f'{n};1;"POPLATEK MESICNE";930101')
+        balance = 2_000.0
+        for m in range(12*(granted.year - 1993) + granted.month):
+            for day, kind, amount in ((5, "PRIJEM", salary), (28, "VYDAJ", salary*(1 - thrift - rng.gauss(0, .1)))):
+                at = date(1993 + m//12, m % 12 + 1, day)
+                if at >= granted: continue
+                movement, amount = movement + 1, round(abs(amount), 2)
+                balance = round(balance + (amount if kind == "PRIJEM" else -amount), 2)
+                out["trans.asc"].append(f'{movement};{n};{at:{short}};"{kind}";"VKLAD";{amount:.2f};{balance:.2f};"";"";""')
+        months, amount = rng.choice((12, 24, 36)), rng.randint(20, 200)*1_000
+        bad = rng.random() < (.6 if balance < 3*amount/months else .06)
+        out["loan.asc"].append(f'{4_000 + n};{n};{granted:{short}};{amount};{months};{amount/months:.2f};"{"B" if bad else "A"}"')
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, lines in out.items(): (directory/name).write_text("\n".join(lines) + "\n")
     return directory

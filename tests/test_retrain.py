@@ -1,0 +1,121 @@
+"""Retraining as its users do it: papermill by hand and credit-risk retrain, on real databases, up to an answer of the service."""
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from berka_files import REAL, write_synthetic
+from service import running
+
+from credit_risk.artifacts import current_version, read_version
+from credit_risk.bank import create_bank
+from credit_risk.contract import EXAMPLE, Result
+from credit_risk.database import ROOT, connect
+from credit_risk.scoring import check_golden, load_models
+
+
+def run(*command, cwd, **env):
+    "A command in a folder of its own; what it printed, and its exit status."
+    import os
+    return subprocess.run([sys.executable, *command], cwd=cwd, env=os.environ | env, capture_output=True, text=True, timeout=600)
+
+
+def credit_risk(*arguments, cwd, **env): return run("-c", "from credit_risk.cli import main; main()", *arguments, cwd=cwd, **env)
+
+
+def check_version(artifacts: Path) -> dict:
+    "A promoted version is whole, and gives its golden answers; its metrics."
+    version = current_version(artifacts)
+    content = read_version(artifacts, version)
+    assert check_golden(load_models(artifacts)) == []
+    assert {"auc", "auc_low", "auc_high", "gini", "ks", "brier", "ece", "log_loss", "n"} <= set(content["metrics"]["scorer"])
+    assert {"alert_rate", "recall", "n"} <= set(content["metrics"]["anomaly"])
+    assert content["metrics"]["scorer"]["auc_low"] <= content["metrics"]["scorer"]["auc"] <= content["metrics"]["scorer"]["auc_high"]
+    assert version in (artifacts/version/"model_card.md").read_text("utf-8")
+    return content["metrics"]
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory):
+    "A folder with a small simulated bank."
+    folder = tmp_path_factory.mktemp("retrain")
+    create_bank(f"sqlite:///{folder}/bank.db", n_clients=1_500, progress=False)
+    return folder
+
+
+def test_papermill_by_hand_makes_a_version_that_serves(simulated):
+    for name in ("train_scorer", "train_anomaly"):
+        assert not (simulated/"artifacts"/"current").exists()
+        done = run("-m", "papermill", str(ROOT/"nbs"/"runs"/f"{name}.ipynb"), f"{name}.ipynb", "-p", "database_url", "sqlite:///bank.db",
+                   "-p", "artifacts", "artifacts", "-p", "split_date", "2020-01-01", "--no-progress-bar", cwd=simulated)
+        assert done.returncode == 0, done.stderr
+    metrics = check_version(simulated/"artifacts")
+    assert metrics["split_date"] == "2020-01-01" and metrics["scorer"]["n"] > 100
+    assert metrics["scorer"]["auc"] < metrics["scorer"]["oracle"]["auc"] + .1    # beside the simulated truth, which only judged
+    with running(simulated) as service:
+        answer = service.score(EXAMPLE)
+        assert answer.status == 200 and Result.model_validate(answer.json).modele.version == current_version(simulated/"artifacts")
+
+
+BERKA = [pytest.param(lambda folder: REAL, id="real")] if REAL.is_dir() else []
+
+
+@pytest.mark.parametrize("files", [*BERKA, pytest.param(lambda folder: write_synthetic(folder/"files"), id="synthetic")])
+def test_berka_from_its_files_to_an_answer(files, request, tmp_path):
+    "The real files on MariaDB where this machine has them; a bank in their format on SQLite everywhere."
+    real = request.node.callspec.id == "real"
+    url = request.getfixturevalue("mariadb_url") if real or not REAL.is_dir() else f"sqlite:///{tmp_path}/berka.db"
+    done = credit_risk("import-berka", str(files(tmp_path)), "--database-url", url, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    done = credit_risk("retrain", "--artifacts", "berka-artifacts", "--split-date", "1996-01-01", cwd=tmp_path, CREDIT_RISK_DATABASE_URL=url)
+    assert done.returncode == 0, done.stderr
+    assert "100%" in done.stderr and "AUC" in done.stdout
+    metrics = check_version(tmp_path/"berka-artifacts")
+    if real: assert (metrics["scorer"]["n"], metrics["scorer"]["defaults"]) == (117, 16)
+    version = tmp_path/"berka-artifacts"/current_version(tmp_path/"berka-artifacts")
+    assert sorted(p.name for p in (version/"runs").iterdir()) == sorted(f"{n}.{end}" for n in ("eda", "train_scorer", "train_anomaly") for end in ("ipynb", "html"))
+    assert sorted(p.name for p in (tmp_path/"berka-artifacts").iterdir()) == sorted([version.name, "current"])
+    with connect(url).connect() as c: client, day = c.exec_driver_sql("select client_id, date_demande from demandes_de_pret order by date_demande desc limit 1").first()
+    with running(tmp_path, CREDIT_RISK_DATABASE_URL=url, CREDIT_RISK_ARTIFACTS=str(tmp_path/"berka-artifacts")) as service:
+        answer = service.score({"client_id": client, "demande": {"date_demande": str(day), "montant": 50_000, "duree_mois": 24}})
+        assert answer.status == 200, answer.body
+        Result.model_validate(answer.json)
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory):
+    "A copy of the library and its notebooks, in which the scorer's notebook fails early."
+    copy = tmp_path_factory.mktemp("copy")
+    for name in ("credit_risk", "sql", "nbs"): shutil.copytree(ROOT/name, copy/name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"))
+    notebook = copy/"nbs"/"runs"/"train_scorer.ipynb"
+    content = json.loads(notebook.read_text("utf-8"))
+    content["cells"].insert(2, {"cell_type": "code", "id": "fails", "metadata": {}, "execution_count": None, "outputs": [], "source": "raise RuntimeError('planted')"})
+    notebook.write_text(json.dumps(content), "utf-8")
+    return copy
+
+
+def test_a_failed_notebook_promotes_nothing(simulated, broken, tmp_path):
+    (tmp_path/"current").write_text("an-older-version\n")
+    done = credit_risk("retrain", "--database-url", f"sqlite:///{simulated}/bank.db", "--artifacts", str(tmp_path), cwd=broken, PYTHONPATH=str(broken))
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("credit-risk retrain: train_scorer failed: RuntimeError: planted (nothing was promoted; executed copy: "), done.stderr
+    copy = Path(last.split("executed copy: ")[1].rstrip(")"))
+    assert "planted" in copy.read_text("utf-8")
+    assert (tmp_path/"current").read_text() == "an-older-version\n"
+    assert not [p for p in tmp_path.iterdir() if p.name != "current" and not p.name.startswith(".")]
+
+
+@pytest.mark.parametrize("arguments, reason", [
+    (["--split-date", "1996-02-31"], "split_date must be a date YYYY-MM-DD, not '1996-02-31'"),
+    (["--split-date", "2045-01-01"], "from split_date 2045-01-01 there are 0 matured loans with 0 defaults"),
+    (["--database-url", "sqlite:///nothing.db"], "no such table"),
+    (["--database-url", "postgresql://x/y"], "database url must begin with sqlite:// or mariadb://"),
+])
+def test_what_cannot_be_trained_is_refused_in_one_line(simulated, tmp_path, arguments, reason):
+    bank = [] if "--database-url" in arguments else ["--database-url", f"sqlite:///{simulated}/bank.db"]
+    done = credit_risk("retrain", "--artifacts", "artifacts", *bank, *arguments, cwd=tmp_path)
+    assert done.returncode == 1 and done.stderr.startswith("credit-risk retrain: ") and reason in done.stderr and len(done.stderr.splitlines()) == 1
+    assert not (tmp_path/"artifacts").exists()
