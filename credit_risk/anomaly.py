@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['marginal_model', 'contrast_model', 'AnomalyDetector', 'surprise_curve']
 
-# %% ../nbs/08_anomaly.ipynb #f2b6f33b
+# %% ../nbs/08_anomaly.ipynb #99761ee9
 import warnings
 
 import numpy as np
@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .additive import AdditiveModel, StrongestOf, from_ebm
-from .scorer import check_trainable, prepare
+from .scorer import check_trainable, prepare, prepare_known
 
 # %% ../nbs/08_anomaly.ipynb #6ffc9c20
 _LEVELS = np.r_[0, .001, .0025, .005, .01, .025, np.arange(.05, .951, .05), .975, .99, .995, .9975, .999, 1]
@@ -67,7 +67,7 @@ def contrast_model(
                                                learning_rate=.05, random_state=random_state, n_jobs=n_jobs).fit(both, drawn)
     return from_ebm(machine)
 
-# %% ../nbs/08_anomaly.ipynb #0c3d061f
+# %% ../nbs/08_anomaly.ipynb #e67fcb7b
 class AnomalyDetector(OutlierMixin, BaseEstimator):
     "Unsupervised detector of atypical rows, additive and explained (scikit-learn grammar)."
     def __init__(self,
@@ -106,7 +106,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     def anomaly_score(self, X)->np.ndarray:
         "Surprise; higher = more atypical. A row's score does not depend on the others."
         check_is_fitted(self)
-        return self.additive_.score_columns(prepare(X))[0]
+        return self.additive_.score_columns(prepare_known(X, self.feature_names_in_))[0]
 
     def is_anomaly(self, X)->np.ndarray: return self.anomaly_score(X) > self.threshold_
 
@@ -115,7 +115,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     def explain(self, X)->pd.DataFrame:
         "Contributions of the variables to the component that decided, in nats; positive = more atypical."
         check_is_fitted(self)
-        X = prepare(X)
+        X = prepare_known(X, self.feature_names_in_)
         _, which, columns = self.additive_.score_columns(X)
         parts = [pd.DataFrame(m.share(v), index=X.index).reindex(columns=X.columns, fill_value=0.0)
                  for m, v in zip(self.additive_.components.values(), columns)]

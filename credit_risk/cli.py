@@ -32,7 +32,7 @@ def _retrain(args):
     print(f"version {version} promoted in {args.artifacts}")
     print(f"out of time from {metrics['split_date']}: AUC {s['auc']:.3f} [{s['auc_low']:.3f}, {s['auc_high']:.3f}] on {s['n']} loans, Brier {s['brier']:.4f}; alert rate {a['alert_rate']:.3f}, recall of injected anomalies {a['recall']:.2f}")
 
-# %% ../nbs/15_cli.ipynb #bf525b66
+# %% ../nbs/15_cli.ipynb #f5a4f078
 def parser()->argparse.ArgumentParser:
     "The commands and their options."
     top = argparse.ArgumentParser(prog='credit-risk', description='Probability of default, reasons and anomaly flag from the bank\'s own database.')
@@ -61,4 +61,6 @@ def main(
     except (ValueError, OSError, RuntimeError) as e: sys.exit(f'credit-risk {args.command}: {e}')
     except Exception as e:
         if type(e).__module__.partition('.')[0] != 'sqlalchemy': raise
-        sys.exit(f"credit-risk {args.command}: the database refused: {str(getattr(e, 'orig', e)).splitlines()[0]}")
+        reason = str(getattr(e, 'orig', e)).splitlines()[0]
+        hint = '; create the tables with credit-risk init-db' if 'no such table' in reason or "doesn't exist" in reason else ''
+        sys.exit(f"credit-risk {args.command}: the database refused: {reason}{hint}")

@@ -6,13 +6,13 @@
 __all__ = ['NOTEBOOKS', 'Portfolio', 'default_split', 'read_portfolio', 'code_fingerprint', 'origin_of', 'version_of',
            'golden_dossiers', 'plain', 'save_part', 'assemble', 'model_card', 'RetrainError', 'run_notebook', 'retrain']
 
-# %% ../nbs/14_pipeline.ipynb #342685f1
-import hashlib, json, os, shutil, sys
+# %% ../nbs/14_pipeline.ipynb #8e8c753d
+import hashlib, json, os, shutil, signal, sys
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version as installed
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 import numpy as np
@@ -50,13 +50,16 @@ def default_split(
     if not dates: raise ValueError("the bank holds no loan whose outcome is known: import or load some first")
     return sorted(dates)[int(len(dates)*.75)].replace(day=1)
 
-# %% ../nbs/14_pipeline.ipynb #f35f04f4
+# %% ../nbs/14_pipeline.ipynb #26191f2c
 def read_portfolio(
     database_url:str|None=None,      # see `database.database_url`
     split_date:str|date|None=None    # YYYY-MM-DD; default: see `default_split`
 )->Portfolio:
     "Read a bank for training; raises ValueError where it cannot teach or judge a model."
-    with connect(database_url).connect() as connection: rows = list(all_dossiers(connection))
+    engine = connect(database_url)
+    if engine.dialect.name == 'sqlite' and engine.url.database and not Path(engine.url.database).exists():
+        raise ValueError(f"there is no bank in {engine.url.database}: make one with credit-risk init-db --simulate 20000, or import-berka")
+    with engine.connect() as connection: rows = list(all_dossiers(connection))
     dossiers, seen = [d for d, _ in rows], hashlib.sha256()
     for d, o in rows: seen.update(digest(dossier_to_json(d), {n: str(v) for n, v in o.items()}).encode())
     outcomes = pd.DataFrame([{n: d[n] for n in ('date_demande', 'duree_mois')} | o for d, o in rows])
@@ -185,7 +188,7 @@ recall of injected anomalies {n(a['recall'])}, by kind: {', '.join(f'{k} {n(v, 2
 **Origin.** data {origin['data'][:16]}, code {origin['code'][:16]}, {', '.join(f'{k} {v}' for k, v in origin['libraries'].items())}.
 """
 
-# %% ../nbs/14_pipeline.ipynb #53bd484c
+# %% ../nbs/14_pipeline.ipynb #2cbad4fe
 NOTEBOOKS = ('train_anomaly', 'train_scorer', 'eda')    # none needs another; the longest first
 
 class RetrainError(RuntimeError):
@@ -229,6 +232,7 @@ def retrain(
         try:
             for notebook in as_completed(running): notebook.result()
         except BaseException:
+            for child in active_children(): os.kill(child.pid, signal.SIGINT)    # what still runs would be thrown away
             pool.shutdown(cancel_futures=True)
             raise
     if assemble(artifacts, version, runs) is None: raise ArtifactError(f"version {version}: a training notebook left no part; did the data change while it ran?")

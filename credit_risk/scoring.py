@@ -71,8 +71,8 @@ def recommendation(
     if p > cutoffs['refuse_above']: return 'refuser'
     return 'accepter' if p < cutoffs['accept_below'] and not atypical else 'examiner'
 
-# %% ../nbs/11_scoring.ipynb #eed3d298
-SHOWN = 8    # contributions named one by one
+# %% ../nbs/11_scoring.ipynb #019480e1
+SHOWN = 12   # contributions named one by one
 
 def _reason(name, contribution, x):
     f = FEATURES[name]

@@ -111,11 +111,12 @@ def test_a_failed_notebook_promotes_nothing(simulated, broken, tmp_path):
 @pytest.mark.parametrize("arguments, reason", [
     (["--split-date", "1996-02-31"], "split_date must be a date YYYY-MM-DD, not '1996-02-31'"),
     (["--split-date", "2045-01-01"], "from split_date 2045-01-01 there are 0 matured loans with 0 defaults"),
-    (["--database-url", "sqlite:///nothing.db"], "no such table"),
+    (["--database-url", "sqlite:///nothing.db"], "there is no bank in nothing.db: make one with credit-risk init-db"),
+    (["--database-url", "mariadb://nobody:x@127.0.0.1:1/bank"], "the database refused: (2003"),
     (["--database-url", "postgresql://x/y"], "database url must begin with sqlite:// or mariadb://"),
 ])
 def test_what_cannot_be_trained_is_refused_in_one_line(simulated, tmp_path, arguments, reason):
     bank = [] if "--database-url" in arguments else ["--database-url", f"sqlite:///{simulated}/bank.db"]
     done = credit_risk("retrain", "--artifacts", "artifacts", *bank, *arguments, cwd=tmp_path)
     assert done.returncode == 1 and done.stderr.startswith("credit-risk retrain: ") and reason in done.stderr and len(done.stderr.splitlines()) == 1
-    assert not (tmp_path/"artifacts").exists()
+    assert not list(tmp_path.iterdir())
