@@ -55,10 +55,12 @@ def shade_recessions(
         a, b = (pd.Period(q, 'Q') + 4*YEARS_BACK for q in (a, b))
         ax.axvspan(a.start_time, b.end_time, color='.5', alpha=.2, lw=0, label='recession' if i == 0 else None)
 
-# %% ../nbs/01_bank.ipynb #03d5cee7
+# %% ../nbs/01_bank.ipynb #cdc68feb
 BLOCK_SIZE = 2_000            # clients; part of what a seed means
 
-def _stream(seed, block): return np.random.Generator(np.random.Philox(key=np.array([seed, block], dtype=np.uint64)))
+def _stream(seed, block, part=0):
+    "Part 1 draws what has no bearing on applications, so that it can change and leave every dossier as it is."
+    return np.random.Generator(np.random.Philox(key=np.array([seed, block], dtype=np.uint64), counter=np.array([0, 0, 0, part], dtype=np.uint64)))
 
 def _pick(rng, weights):
     "One column index a row, with probability proportional to its weight."
@@ -71,7 +73,7 @@ def _add_months(day, months):
     month = day.astype('datetime64[M]')
     return (month + months).astype('datetime64[D]') + (day - month.astype('datetime64[D]'))
 
-# %% ../nbs/01_bank.ipynb #b3dd1ba5
+# %% ../nbs/01_bank.ipynb #b16faf17
 KINDS = ('revenu_gonfle', 'anciennete_forgee', 'compte_recent', 'clone', 'age_incoherent', 'sous_seuil')
 _RATES = (.0120, .0220, .0085, .0090, .0190, .0017)  # of clients; the first five need a client with a single application, who is eligible
 _SEASON = np.array([.085, .080, .092, .092, .090, .090, .078, .058, .094, .096, .084, .061])
@@ -79,6 +81,8 @@ _MONTHS = 153                 # 2012-01 to 2024-09
 _HISTORY = 13                 # months of statements before the first application
 _SPAN = 48                    # months from the first application of a client to the last, at most
 _MAX_LOANS = 4
+_RECENT = 13                  # months to the end of the bank in which main accounts have statements
+_SAVINGS = 3                  # the same for savings accounts, and before the first application: one balance is read of them
 
 def _application_dates(rng, n):
     "Dates of up to four applications a client (NaT where there is none), and the kind of falsification, -1 for none."
@@ -111,7 +115,7 @@ def _clone_dates(rng, dates, kind):
         dates[i, 0] = dates[source[i], 0] + 1 + int(rng.random()*15)
     return source
 
-# %% ../nbs/01_bank.ipynb #9eaf2522
+# %% ../nbs/01_bank.ipynb #d59acae9
 _AGES = (25, 35, 55, 62, 67)  # bounds of the age bands
 JOBS = FIELDS['statut_emploi'].categories            # cdi cdd interim fonctionnaire independant retraite etudiant sans_emploi
 _JOB_BY_AGE = np.array([(42, 18, 9, 5, 2, 0, 18, 6), (62, 11, 5, 11, 6, 0, 1, 4), (62, 5, 3, 16, 9, 0, 0, 5), (55, 4, 2, 17, 10, 6, 0, 6),
@@ -137,13 +141,15 @@ def _people(rng, first):
     housing = _pick(rng, _HOUSING_BY_AGE[band]*np.exp(rich))
     children = np.minimum(rng.poisson(_CHILDREN_BY_AGE[band]*np.array([.30, 1, .9, .65, .4])[couple]), 7)
     stress = rng.standard_normal(n) + .35*np.isin(job, (1, 2, 7)) - .25*skill
-    return dict(n=n, years=years, born=born, sexe=sexe, job=job, works=works, skill=skill, income=income, couple=couple, housing=housing, children=children, stress=stress)
+    return dict(n=n, years=years, born=born, sexe=sexe, job=job, works=works, skill=skill, income=income, couple=couple, housing=housing, children=children,
+                stress=stress)
 
-# %% ../nbs/01_bank.ipynb #84fdf630
+# %% ../nbs/01_bank.ipynb #6c620b51
 # Share of residents, thousands: the larger departements (INSEE, populations légales, rounded); the rest share what is left
-_DEPARTEMENTS = {'59': 2600, '75': 2150, '13': 2050, '69': 1880, '92': 1620, '93': 1660, '33': 1640, '78': 1450, '77': 1440, '94': 1410, '44': 1440, '31': 1430, '76': 1250, '91': 1310,
-                 '38': 1270, '95': 1250, '62': 1460, '67': 1140, '34': 1190, '06': 1100, '35': 1090, '83': 1080, '57': 1050, '974': 870, '29': 915, '60': 830, '74': 830, '49': 820,
-                 '30': 750, '56': 760, '68': 770, '42': 765, '54': 730, '14': 695, '64': 690, '45': 680, '85': 690, '63': 660, '17': 655, '22': 605, '37': 610, '27': 600}
+_DEPARTEMENTS = {'59': 2600, '75': 2150, '13': 2050, '69': 1880, '92': 1620, '93': 1660, '33': 1640, '78': 1450, '77': 1440, '94': 1410, '44': 1440,
+                 '31': 1430, '76': 1250, '91': 1310, '38': 1270, '95': 1250, '62': 1460, '67': 1140, '34': 1190, '06': 1100, '35': 1090, '83': 1080,
+                 '57': 1050, '974': 870, '29': 915, '60': 830, '74': 830, '49': 820, '30': 750, '56': 760, '68': 770, '42': 765, '54': 730, '14': 695,
+                 '64': 690, '45': 680, '85': 690, '63': 660, '17': 655, '22': 605, '37': 610, '27': 600}
 _OTHERS = [f'{d:02}' for d in range(1, 96) if f'{d:02}' not in _DEPARTEMENTS and d != 20] + ['2A', '2B', '971', '972', '973', '976']
 _DEPARTEMENT_CODES = np.array([*_DEPARTEMENTS, *_OTHERS])
 _DEPARTEMENT_WEIGHTS = np.array([*_DEPARTEMENTS.values(), *[340]*len(_OTHERS)], dtype=float)
@@ -163,8 +169,9 @@ def _situation(rng, p, first):
     return dict(hired=hired, charges=charges, opened=first - np.floor(with_bank*365.25).astype(int) - 2, overdraft_limit=np.minimum(limit, 3_000),
                 departement=_DEPARTEMENT_CODES[_pick(rng, np.broadcast_to(_DEPARTEMENT_WEIGHTS, (n, len(_DEPARTEMENT_WEIGHTS))))])
 
-# %% ../nbs/01_bank.ipynb #3075cab9
-PURPOSES, CHANNELS = FIELDS['objet'].categories, FIELDS['canal'].categories   # auto travaux equipement personnel etudes regroupement; agence en_ligne telephone courtier
+# %% ../nbs/01_bank.ipynb #d4014aa8
+PURPOSES = FIELDS['objet'].categories                # auto travaux equipement personnel etudes regroupement
+CHANNELS = FIELDS['canal'].categories                # agence en_ligne telephone courtier
 _AMOUNT = np.array([10_500, 9_500, 2_800, 4_500, 7_500, 15_000])              # euros, median for an income of 2 000 a month
 _TERMS = np.array([6, 12, 18, 24, 36, 48, 60, 72, 84])
 _MARKET_RATE = np.array([6.3, 6.0, 5.6, 5.2, 4.8, 4.5, 4.2, 4.0, 3.9, 3.7, 4.3, 5.9, 6.4])    # % a year, 2012 to 2024
@@ -182,38 +189,56 @@ def _requests(rng, p, dates, kind):
     "Amount, term, rate, purpose and channel of each application, one column a rank."
     shape, year = dates.shape, np.clip(np.nan_to_num((dates - np.datetime64('2012-01-01')).astype(float)/365.25, nan=0), 0, 12.75)
     young, owner, tired = (p['years'] < 26)[:, None], np.isin(p['housing'], (0, 1))[:, None], np.clip(p['stress'], -1.5, 3)[:, None]
-    weights = np.stack(np.broadcast_arrays(.34 + 0*year, np.where(owner, .26, .03), .15 + 0*year, .21 + .02*tired, np.where(young, .20, .008), .08*np.exp(.6*tired)), axis=-1)
+    weights = np.stack(np.broadcast_arrays(.34 + 0*year, np.where(owner, .26, .03), .15 + 0*year, .21 + .02*tired, np.where(young, .20, .008),
+                                           .08*np.exp(.6*tired)), axis=-1)
     objet = _pick(rng, weights)
     size = _AMOUNT[objet]*(p['income'][:, None]/2000)**.55*np.exp(.55*rng.standard_normal(shape))
     size = np.where(size > 5000, np.rint(size/500)*500, np.rint(size/100)*100)
     montant = np.clip(size, 500, 75_000)
     wish = 11*np.sqrt(montant/1000)*np.exp(.28*rng.standard_normal(shape))
     duree = _TERMS[np.abs(wish[..., None] - _TERMS).argmin(-1)]
-    canal = _pick(rng, np.stack(np.broadcast_arrays(.62 - .020*year, .10 + .032*year*np.clip((70 - p['years'])/40, .2, 1)[:, None], .10 - .003*year, .12 + .04*(objet == 5)), axis=-1))
+    canal = _pick(rng, np.stack(np.broadcast_arrays(.62 - .020*year, .10 + .032*year*np.clip((70 - p['years'])/40, .2, 1)[:, None], .10 - .003*year,
+                                                    .12 + .04*(objet == 5)), axis=-1))
     recent, repeated = kind == KINDS.index('compte_recent'), kind == KINDS.index('sous_seuil')
     montant[recent] = 1000*np.rint(25 + 35*rng.random((recent.sum(), 1)))
     duree[recent], canal[recent] = rng.choice([60, 72, 84], (recent.sum(), 1)), rng.choice([1, 3], (recent.sum(), 1))
-    montant[repeated], duree[repeated], objet[repeated] = rng.integers(2_900, 3_000, (repeated.sum(), _MAX_LOANS)), rng.choice([12, 18, 24], (repeated.sum(), 1)), 3
-    canal[repeated] = 1
+    montant[repeated], duree[repeated] = rng.integers(2_900, 3_000, (repeated.sum(), _MAX_LOANS)), rng.choice([12, 18, 24], (repeated.sum(), 1))
+    objet[repeated], canal[repeated] = 3, 1
     market = _MARKET_RATE[np.floor(year).astype(int)]
-    taux = market + np.where(montant < 3000, 4.5, np.where(montant < 6000, 1.6, 0)) + .012*(duree - 36) + np.array([-.4, -.3, .3, .4, -1.2, 1.])[objet] + .6*rng.standard_normal(shape)
+    small = np.where(montant < 3000, 4.5, np.where(montant < 6000, 1.6, 0))
+    taux = market + small + .012*(duree - 36) + np.array([-.4, -.3, .3, .4, -1.2, 1.])[objet] + .6*rng.standard_normal(shape)
     taux = np.rint(np.clip(taux, .5, 20)*100)/100
     return dict(objet=objet, montant=montant, duree=duree, canal=canal, taux=taux, mensualite=annuity(montant, taux, duree))
 
-# %% ../nbs/01_bank.ipynb #52ccb777
-def _strain(rng, p, start, width):
-    "Monthly strain, clients by months, and the noise that statements will use."
-    n = p['n']
-    noise = {name: rng.standard_normal((n, width)) for name in ('drift', 'balance', 'cycle', 'credits', 'epargne')} | {name: rng.random((n, width)) for name in ('rejets', 'lost', 'other')}
-    drift = noise['drift'].copy()
-    for t in range(1, width): drift[:, t] = .85*drift[:, t-1] + .5268*noise['drift'][:, t]
-    month = np.clip(start[:, None] + np.arange(width), 0, _MONTHS - 1)
-    begins, height = rng.integers(-6, width, n), np.where(rng.random(n) < .10 + .06*np.clip(p['stress'], -1, 2), 1 + 1.5*rng.random(n), 0)
-    since = np.arange(width) - begins[:, None]
-    episode = height[:, None]*np.clip(np.minimum(since/6, (24 - since)/12), 0, 1)
-    return .75*p['stress'][:, None] + .60*drift + episode + .10*(_unemployment_ahead()[1][month] - 5.2), noise
+# %% ../nbs/01_bank.ipynb #199495a9
+def _calendar(start, width):
+    "Months since 2012-01 of each column of a client's statements, and whether the bank lives it; a month that both parts hold counts once, in the first."
+    near, far = start[:, None] + np.arange(width), np.broadcast_to(np.arange(_MONTHS - _RECENT, _MONTHS), (len(start), _RECENT))
+    return np.concatenate([near, far], axis=1), np.concatenate([near < _MONTHS, far >= start[:, None] + width], axis=1)
 
-# %% ../nbs/01_bank.ipynb #bffcbd7a
+def _noise(rng, recent, n, width):
+    "Everything random about statements, from the stream of the block, then from the stream of the last months."
+    def draw(rng, w):
+        normal = {k: rng.standard_normal((n, w)) for k in ('drift', 'balance', 'cycle', 'credits', 'epargne')}
+        return normal | {k: rng.random((n, w)) for k in ('rejets', 'lost', 'other')}
+    near, far = draw(rng, width), draw(recent, _RECENT)
+    return {k: np.concatenate([near[k], far[k]], axis=1) for k in near}
+
+# %% ../nbs/01_bank.ipynb #db066ec6
+def _strain(rng, p, month, noise):
+    "Monthly strain, clients by columns of the calendar."
+    n, width = p['n'], month.shape[1] - _RECENT
+    drift = noise['drift'].copy()
+    for t in range(1, month.shape[1]):
+        gap = np.maximum(month[:, t] - np.maximum(month[:, t-1], month[:, width-1]), 0) if t >= width else 1
+        keep = .85**gap
+        drift[:, t] = keep*drift[:, t-1] + (np.sqrt(1 - keep**2) if t >= width else .5268)*noise['drift'][:, t]
+    begins, height = rng.integers(-6, width, n), np.where(rng.random(n) < .10 + .06*np.clip(p['stress'], -1, 2), 1 + 1.5*rng.random(n), 0)
+    since = month - month[:, :1] - begins[:, None]
+    episode = height[:, None]*np.clip(np.minimum(since/6, (24 - since)/12), 0, 1)
+    return .75*p['stress'][:, None] + .60*drift + episode + .10*(_unemployment_ahead()[1][np.clip(month, 0, _MONTHS - 1)] - 5.2)
+
+# %% ../nbs/01_bank.ipynb #3096f733
 def _statements(p, s, strain, noise, month):
     "Columns of the main account's statements, in cents and days, clients by months."
     income, job = p['income'][:, None], p['job'][:, None]
@@ -227,10 +252,16 @@ def _statements(p, s, strain, noise, month):
     rate = .004 + .85*beyond + .03*np.clip(strain - 1.2, 0, 2)
     rejets = sum((noise['rejets'] > 1 - tail) for tail in _poisson_tails(rate))
     lost = np.isin(job, (1, 2, 7)) & (noise['lost'] < .10)
-    paid = income*p['domiciled'][:, None]*np.where(lost, .55, 1)*np.exp(.03*noise['credits']) + income*np.where(noise['other'] < .3, -.35*np.log1p(-noise['other'])*noise['other'], 0)
+    other = np.where(noise['other'] < .3, -.35*np.log1p(-noise['other'])*noise['other'], 0)
+    paid = income*p['domiciled'][:, None]*np.where(lost, .55, 1)*np.exp(.03*noise['credits']) + income*other
     paid = paid*np.where((month.astype(int) % 12 == 11) & (job == 0), 1.3, 1)
-    after = np.concatenate([mean[:, 1:], mean[:, -1:]], axis=1)
-    return dict(solde_moyen=_cents(mean), solde_min=_cents(lowest), total_credits=_cents(paid), total_debits=_cents(np.maximum(paid + mean - after, .2*paid)), jours_decouvert=overdrawn, nb_rejets=rejets.astype(np.int64))
+    after = mean + _change(mean, month)
+    return dict(solde_moyen=_cents(mean), solde_min=_cents(lowest), total_credits=_cents(paid), total_debits=_cents(np.maximum(paid + mean - after, .2*paid)),
+                jours_decouvert=overdrawn, nb_rejets=rejets.astype(np.int64))
+
+def _change(balance, month):
+    "From the balance of a month to that of the next; zero before a gap and at the end."
+    return np.diff(balance, append=balance[..., -1:])*(np.diff(month.astype(int), append=0) == 1)
 
 def _poisson_tails(rate, most=5):
     "P(N >= k) for k = 1 to `most`."
@@ -250,7 +281,7 @@ def _savings(rng, p, first, opened):
     since = opened + np.floor(np.clip((first - opened).astype(int) - 150, 0, None)*rng.random(n)*np.ones((2, 1))*np.array([[.5], [.9]])).astype(int)
     return dict(there=np.stack([one, two]), opened=since, level=np.stack([np.where(two, .7, 1)*level, .3*level]))
 
-# %% ../nbs/01_bank.ipynb #9cd1ac71
+# %% ../nbs/01_bank.ipynb #ed13773b
 def _window(x, column, ages, there):
     "Values of the months `ages` before `column`, and which of them exist."
     at = column[:, None] - ages
@@ -271,23 +302,26 @@ def _account_facts(lines, column, there):
     total = lambda name, k: np.where(none if k == 12 else none3, np.nan, np.where(exists[:, :k], got[name][0][:, :k], 0).sum(1))
     extreme = lambda name, f, empty: np.where(none, np.nan, f(np.where(exists, got[name][0], empty), axis=1)/100)
     rejected = exists & (got['nb_rejets'][0] > 0)
-    return dict(nb_releves_12m=exists.sum(1).astype(float), solde_moyen_3m=_mean_euros(got['solde_moyen'][0][:, :3], exists[:, :3]), solde_moyen_12m=_mean_euros(got['solde_moyen'][0], exists),
+    return dict(nb_releves_12m=exists.sum(1).astype(float), solde_moyen_3m=_mean_euros(got['solde_moyen'][0][:, :3], exists[:, :3]),
+                solde_moyen_12m=_mean_euros(got['solde_moyen'][0], exists),
                 solde_min_12m=extreme('solde_min', np.min, 2**60), solde_max_12m=extreme('solde_moyen', np.max, -2**60),
                 credits_moyens_12m=_mean_euros(got['total_credits'][0], exists), debits_moyens_12m=_mean_euros(got['total_debits'][0], exists),
-                jours_decouvert_12m=total('jours_decouvert', 12), jours_decouvert_3m=total('jours_decouvert', 3), nb_rejets_12m=total('nb_rejets', 12), nb_rejets_3m=total('nb_rejets', 3),
+                jours_decouvert_12m=total('jours_decouvert', 12), jours_decouvert_3m=total('jours_decouvert', 3), nb_rejets_12m=total('nb_rejets', 12),
+                nb_rejets_3m=total('nb_rejets', 3),
                 mois_depuis_rejet=np.where(rejected.any(1), rejected.argmax(1) + 1., np.nan))
 
-# %% ../nbs/01_bank.ipynb #ed92c997
+# %% ../nbs/01_bank.ipynb #9a86b307
 def _loan_facts(rank, dates, granted, defaulted, ended):
     "What earlier applications of the same client say as of this one."
     now, counts = dates[:, rank], dict.fromkeys(('nb_prets_rembourses', 'nb_prets_en_cours', 'nb_prets_defaut', 'nb_demandes_12m'), np.zeros(len(dates)))
     for q in range(rank):
         over, earlier = granted[:, q] & (ended[:, q] < now), dates[:, q] < now
         months = now.astype('datetime64[M]').astype(int) - dates[:, q].astype('datetime64[M]').astype(int)
-        counts = {k: counts[k] + x for k, x in zip(counts, (over & ~defaulted[:, q], granted[:, q] & earlier & ~over, over & defaulted[:, q], earlier & (months <= 12)))}
+        found = over & ~defaulted[:, q], granted[:, q] & earlier & ~over, over & defaulted[:, q], earlier & (months <= 12)
+        counts = {k: counts[k] + x for k, x in zip(counts, found)}
     return counts
 
-# %% ../nbs/01_bank.ipynb #a6371cc0
+# %% ../nbs/01_bank.ipynb #e2819021
 _INTERCEPT, _MACRO = -2.60, .36
 _JOB = dict(cdi=0, cdd=.40, interim=.60, fonctionnaire=-.50, independant=.45, retraite=-.25, etudiant=.25, sans_emploi=.75)
 _HOUSING = dict(proprietaire=-.30, accedant=-.10, locataire=.20, heberge=.10)
@@ -302,13 +336,16 @@ def _ratios(d):
     "What an analyst computes first."
     income = np.maximum(d['revenu_mensuel'], 300)
     zero = lambda name: np.nan_to_num(d[name], nan=0)
-    return dict(income=income, age=_years(d['date_naissance'], d['date_demande']), job_years=np.nan_to_num(np.where(np.isnat(d['date_embauche']), np.nan, _years(d['date_embauche'], d['date_demande'])), nan=4),
-                bank_years=_years(d['date_ouverture'], d['date_demande']), payment=d['mensualite']/income, effort=(d['charges_mensuelles'] + d['mensualite'])/income,
+    return dict(income=income, age=_years(d['date_naissance'], d['date_demande']),
+                job_years=np.nan_to_num(np.where(np.isnat(d['date_embauche']), np.nan, _years(d['date_embauche'], d['date_demande'])), nan=4),
+                bank_years=_years(d['date_ouverture'], d['date_demande']), payment=d['mensualite']/income,
+                effort=(d['charges_mensuelles'] + d['mensualite'])/income,
                 left=(d['revenu_mensuel'] - d['charges_mensuelles'] - d['mensualite'])/(1 + .4*d['personnes_a_charge']), savings=zero('epargne'),
-                liquidity=np.nan_to_num(d['solde_moyen_12m']/income, nan=.5), trend=np.nan_to_num((d['solde_moyen_3m'] - d['solde_moyen_12m'])/income, nan=0), overdrawn=zero('jours_decouvert_12m')/365,
+                liquidity=np.nan_to_num(d['solde_moyen_12m']/income, nan=.5), trend=np.nan_to_num((d['solde_moyen_3m'] - d['solde_moyen_12m'])/income, nan=0),
+                overdrawn=zero('jours_decouvert_12m')/365,
                 overdrawn_lately=zero('jours_decouvert_3m')/92, rejects=zero('nb_rejets_3m'), since_reject=np.nan_to_num(d['mois_depuis_rejet'], nan=99))
 
-# %% ../nbs/01_bank.ipynb #d81a0d59
+# %% ../nbs/01_bank.ipynb #a4cea376
 def true_probability(
     d:dict                    # contract field to array (dates datetime64[D], NaN and NaT for unknown), without falsified, missing or mistyped values
 )->np.ndarray:                # probability that the loan defaults before its end
@@ -326,7 +363,8 @@ def true_probability(
         + .45*np.square((x['age'] - 48)/24) - .28*np.log1p(x['job_years']) - .16*np.log1p(x['bank_years']) + .25*(x['bank_years'] < 1)
         + .32*(d['duree_mois'] - 36)/36 + .15*np.square((d['duree_mois'] - 36)/36)
         - .22*np.minimum(d['nb_prets_rembourses'], 3) + .15*d['nb_prets_en_cours'] + .90*(d['nb_prets_defaut'] > 0) + .16*np.minimum(d['nb_demandes_12m'], 4)
-        + _effect(_JOB, d['statut_emploi']) + _effect(_HOUSING, d['statut_logement']) + _effect(_COUPLE, d['situation_familiale']) + _effect(_PURPOSE, d['objet']) + _effect(_CHANNEL, d['canal'])
+        + _effect(_JOB, d['statut_emploi']) + _effect(_HOUSING, d['statut_logement']) + _effect(_COUPLE, d['situation_familiale'])
+             + _effect(_PURPOSE, d['objet']) + _effect(_CHANNEL, d['canal'])
         # interactions
         + 3.6*fragile*np.clip(x['payment'] - .12, 0, .25) + .40*((x['age'] < 28) & (d['duree_mois'] > 48))
         + .95*consolidation*np.sqrt(x['overdrawn']) - .35*consolidation*(x['savings'] > 3000) + .65*np.sqrt(x['overdrawn'])*(x['savings'] < 300)
@@ -346,18 +384,20 @@ def _outcome(rng, asked, term, probability):
     repaid = np.where(early, np.maximum(np.ceil(term*(.3 + .7*rng.random(n))).astype(int), 2), term)
     return defaults, _add_months(asked, np.where(defaults, when, repaid))
 
-# %% ../nbs/01_bank.ipynb #cd50f022
+# %% ../nbs/01_bank.ipynb #1ac354c4
 _LENIENCE = 1.9
 
 def _decision(rng, d):
     "True where the old rule grants the loan. It believes what it is told."
     x = _ratios(d)
-    points = (5.5*np.clip(x['effort'] - .38, -.2, .6) + .55*np.minimum(x['rejects'], 3) + 1.2*x['overdrawn_lately'] + 1.0*(d['statut_emploi'] == 'sans_emploi') + .5*np.isin(d['statut_emploi'], ('interim', 'etudiant'))
+    points = (5.5*np.clip(x['effort'] - .38, -.2, .6) + .55*np.minimum(x['rejects'], 3) + 1.2*x['overdrawn_lately'] + 1.0*(d['statut_emploi'] == 'sans_emploi')
+              + .5*np.isin(d['statut_emploi'], ('interim', 'etudiant'))
               + 3*(d['nb_prets_defaut'] > 0) + .4*d['nb_prets_en_cours'] + .3*(x['bank_years'] < .5) - .25*np.log1p(x['savings']/1500) - .5*(x['left'] > 1200))
     return points + .75*rng.standard_normal(len(points)) < _LENIENCE
 
-# %% ../nbs/01_bank.ipynb #a66718ab
-_CIVIL = ('date_naissance', 'situation_familiale', 'personnes_a_charge', 'statut_logement', 'statut_emploi', 'date_embauche', 'revenu_mensuel', 'charges_mensuelles')
+# %% ../nbs/01_bank.ipynb #946a8e5e
+_CIVIL = ('date_naissance', 'situation_familiale', 'personnes_a_charge', 'statut_logement', 'statut_emploi', 'date_embauche', 'revenu_mensuel',
+          'charges_mensuelles')
 FALSIFIED = dict(revenu_gonfle=('revenu_mensuel',), anciennete_forgee=('date_embauche',), compte_recent=('date_ouverture', 'montant'),
                  clone=(*_CIVIL, 'date_demande', 'montant', 'duree_mois', 'taux_annuel', 'mensualite', 'objet', 'canal'),
                  age_incoherent=('statut_emploi', 'statut_logement', 'date_embauche'), sous_seuil=('date_demande', 'montant'))
@@ -386,8 +426,9 @@ def _falsify(rng, civil, p, first, kind, source):
     for name in _CIVIL: seen[name][i] = seen[name][source[i]]
     return seen
 
-# %% ../nbs/01_bank.ipynb #2cc25108
-MISSING = dict(revenu_mensuel=.03, charges_mensuelles=.04, date_embauche=.05, situation_familiale=.02, personnes_a_charge=.03, statut_logement=.02, statut_emploi=.015, sexe=.005, departement=.01,
+# %% ../nbs/01_bank.ipynb #78f5bbf4
+MISSING = dict(revenu_mensuel=.03, charges_mensuelles=.04, date_embauche=.05, situation_familiale=.02, personnes_a_charge=.03, statut_logement=.02,
+               statut_emploi=.015, sexe=.005, departement=.01,
                taux_annuel=.01, mensualite=.01, objet=.01, canal=.02, decouvert_autorise=.02)
 MISTYPED = dict(revenu_annuel=.003, revenu_en_milliers=.001, personne_comptee=.010, jour_mois_inverses=.003)
 
@@ -405,7 +446,8 @@ def _mistype(rng, seen, who):
     exchanged = (year.astype('datetime64[M]') + (day - 1)).astype('datetime64[D]') + (m - 1)
     hit['jour_mois_inverses'] &= (day <= 12) & (day != m) & ((seen['date_embauche'] > exchanged) | np.isnat(seen['date_embauche']))
     seen['date_naissance'] = np.where(hit['jour_mois_inverses'], exchanged, born)
-    fields = dict(revenu_annuel='revenu_mensuel', revenu_en_milliers='revenu_mensuel', personne_comptee='personnes_a_charge', jour_mois_inverses='date_naissance')
+    fields = dict(revenu_annuel='revenu_mensuel', revenu_en_milliers='revenu_mensuel', personne_comptee='personnes_a_charge',
+                  jour_mois_inverses='date_naissance')
     return _names(n, [(hit[k], f) for k, f in fields.items()])
 
 def _names(n, marks):
@@ -434,9 +476,10 @@ def _python(x):
     values = x.tolist()
     return [None if v != v else v for v in values] if np.isnan(x).any() else values
 
-# %% ../nbs/01_bank.ipynb #d41061da
+# %% ../nbs/01_bank.ipynb #905881a7
 def _simulate_block(seed, number, size):
-    rng = _stream(seed, number)
+    "The clients of a block, from its streams alone."
+    rng, recent_rng = _stream(seed, number), _stream(seed, number, 1)
     dates, kind = _application_dates(rng, size)
     source = _clone_dates(rng, dates, kind)
     first = dates[:, 0].copy()
@@ -451,68 +494,92 @@ def _simulate_block(seed, number, size):
     p |= dict(thrift=rng.standard_normal(size), purse=np.exp(.45*rng.standard_normal(size)),
               domiciled=np.where(rng.random(size) < .08, .3 + .5*rng.random(size), 1 + .05*rng.standard_normal(size)))
     codes = lambda field, index: np.array(FIELDS[field].categories, dtype=object)[index]
-    civil = dict(date_naissance=p['born'], situation_familiale=codes('situation_familiale', p['couple']), personnes_a_charge=p['children'].astype(float), statut_logement=codes('statut_logement', p['housing']),
-                 statut_emploi=codes('statut_emploi', p['job']), date_embauche=s['hired'], revenu_mensuel=p['income'].astype(float), charges_mensuelles=s['charges'].astype(float))
+    civil = dict(date_naissance=p['born'], situation_familiale=codes('situation_familiale', p['couple']), personnes_a_charge=p['children'].astype(float),
+                 statut_logement=codes('statut_logement', p['housing']),
+                 statut_emploi=codes('statut_emploi', p['job']), date_embauche=s['hired'], revenu_mensuel=p['income'].astype(float),
+                 charges_mensuelles=s['charges'].astype(float))
     seen = _falsify(rng, civil, p, first, kind, source)
-    accounts, loans = _live(rng, p, s, dates, asked, civil, seen)
+    accounts, loans = _live(rng, recent_rng, p, s, dates, asked, civil, seen)
     return _write(rng, number, size, dates, kind, p, s, asked, seen, accounts, loans)
 
-# %% ../nbs/01_bank.ipynb #4707de4d
-def _live(rng, p, s, dates, asked, civil, seen):
+# %% ../nbs/01_bank.ipynb #cce0a9a6
+def _live(rng, recent_rng, p, s, dates, asked, civil, seen):
     "Statements, decisions and outcomes of a block."
     there = ~np.isnat(dates)
     months = np.where(there, dates.astype('datetime64[M]').astype(int) - FIRST_MONTH.astype(int), -1)
     start, last = months[:, 0] - _HISTORY, months.max(1)
-    width = _HISTORY + int((last - months[:, 0]).max()) + 3
-    strain, noise = _strain(rng, p, start, width)
-    month = FIRST_MONTH + start[:, None] + np.arange(width)
-    kept = (start[:, None] + np.arange(width) <= np.minimum(last + 2, _MONTHS - 1)[:, None]) & (month >= s['opened'].astype('datetime64[M]')[:, None])
+    calendar, exists = _calendar(start, _HISTORY + int((last - months[:, 0]).max()) + 3)
+    noise = _noise(rng, recent_rng, p['n'], calendar.shape[1] - _RECENT)
+    strain, month, elapsed = _strain(rng, p, calendar, noise), FIRST_MONTH + calendar, calendar - start[:, None]
+    kept = exists & ((calendar <= last[:, None] + 2) | (calendar >= _MONTHS - _RECENT)) & (month >= s['opened'].astype('datetime64[M]')[:, None])
     savings = _savings(rng, p, dates[:, 0], s['opened'])
+    books = lambda: (_statements(p, s, strain, noise, month), _savings_statements(savings, strain, noise, elapsed, month))
     granted, defaulted, probability = np.zeros(dates.shape, bool), np.zeros(dates.shape, bool), np.full(dates.shape, np.nan)
     ended = np.full(dates.shape, np.datetime64('NaT'), dtype='datetime64[D]')
     for r in range(dates.shape[1]):
-        lines, books = _statements(p, s, strain, noise, month), _savings_statements(savings, strain, noise, month)
-        i = np.flatnonzero(there[:, r])
-        column = (months[:, r] - start)[i]
-        facts = _account_facts({k: x[i] for k, x in lines.items()}, column, kept[i]) | {k: x[i] for k, x in _loan_facts(r, dates, granted, defaulted, ended).items()}
-        book = [_window(books['solde_moyen'][b][i], column, np.array([1]), (books['there'][b] & (month >= FIRST_MONTH))[i]) for b in (0, 1)]
-        facts |= dict(date_demande=dates[i, r], montant=asked['montant'][i, r], duree_mois=asked['duree'][i, r], taux_annuel=asked['taux'][i, r], mensualite=asked['mensualite'][i, r],
-                      objet=np.array(PURPOSES, dtype=object)[asked['objet'][i, r]], canal=np.array(CHANNELS, dtype=object)[asked['canal'][i, r]], date_ouverture=s['opened'][i],
-                      epargne=np.where(book[0][1][:, 0] | book[1][1][:, 0], sum(np.where(e, v, 0)[:, 0] for v, e in book)/100, np.nan))
+        i, column = np.flatnonzero(there[:, r]), months[:, r] - start
+        facts = _bank_facts(*books(), kept, i, column[i]) | {k: x[i] for k, x in _loan_facts(r, dates, granted, defaulted, ended).items()}
+        facts |= dict(date_demande=dates[i, r], date_ouverture=s['opened'][i]) | _demande_facts(asked, i, r)
         probability[i, r] = true_probability(facts | {k: x[i] for k, x in civil.items()})
         granted[i, r] = _decision(rng, facts | {k: x[i] for k, x in seen.items()})
         defaulted[i, r], ended[i, r] = _outcome(rng, dates[i, r], asked['duree'][i, r], probability[i, r])
-        trouble = np.where(granted[:, r] & defaulted[:, r], (ended[:, r].astype('datetime64[M]') - FIRST_MONTH).astype(int) - start, 9_999)
-        to_default = np.arange(width) - trouble[:, None]
-        strain = strain + np.where(np.arange(width) > (months[:, r] - start)[:, None], 1.8*np.clip(np.minimum((to_default + 6)/6, (30 - to_default)/24), 0, 1), 0)
-    return dict(lines=_statements(p, s, strain, noise, month), books=_savings_statements(savings, strain, noise, month), kept=kept, month=month, savings=savings,
-                last=last, months=months), dict(there=there, granted=granted, defaulted=defaulted, ended=ended, probability=probability)
+        bad = granted[:, r] & defaulted[:, r]
+        strain = strain + _trouble(elapsed, column, np.where(bad, (ended[:, r].astype('datetime64[M]') - FIRST_MONTH).astype(int) - start, 9_999))
+    lines, books = books()
+    wanted = exists & ((calendar >= _MONTHS - _SAVINGS) | (calendar >= months[:, :1] - _SAVINGS) & (calendar <= last[:, None]))    # of savings accounts
+    return (dict(lines=lines, books=books, kept=kept, wanted=wanted, month=month, savings=savings),
+            dict(there=there, granted=granted, defaulted=defaulted, ended=ended, probability=probability))
 
-def _savings_statements(savings, strain, noise, month):
+# %% ../nbs/01_bank.ipynb #92f51497
+def _bank_facts(lines, books, kept, i, column):
+    "What the accounts of clients `i` say as of an application in `column` of their calendar."
+    held = [_window(x[i], column, np.array([1]), e[i]) for x, e in zip(books['solde_moyen'], books['there'])]
+    epargne = np.where(held[0][1][:, 0] | held[1][1][:, 0], sum(np.where(e, x, 0)[:, 0] for x, e in held)/100, np.nan)
+    return _account_facts({k: x[i] for k, x in lines.items()}, column, kept[i]) | dict(epargne=epargne)
+
+def _demande_facts(asked, i, r):
+    "What clients `i` ask for, the r-th time."
+    word = lambda codes, name: np.array(codes, dtype=object)[asked[name][i, r]]
+    return dict(montant=asked['montant'][i, r], duree_mois=asked['duree'][i, r], taux_annuel=asked['taux'][i, r], mensualite=asked['mensualite'][i, r],
+                objet=word(PURPOSES, 'objet'), canal=word(CHANNELS, 'canal'))
+
+def _trouble(elapsed, asked, default):
+    "Strain of a loan that goes bad: up over half a year to the default, level for as long, gone two years later; never before the loan."
+    since = elapsed - default[:, None]
+    return np.where(elapsed > asked[:, None], 1.8*np.clip(np.minimum((since + 6)/6, (30 - since)/24), 0, 1), 0)
+
+# %% ../nbs/01_bank.ipynb #1b07630d
+def _savings_statements(savings, strain, noise, elapsed, month):
     "Mean and lowest balance of the savings accounts, in cents, accounts by clients by months."
-    shape = np.clip(1 + .004*np.arange(strain.shape[1]) - .15*np.clip(strain - 1, 0, 4) + .04*noise['epargne'], .02, None)
+    shape = np.clip(1 + .004*elapsed - .15*np.clip(strain - 1, 0, 4) + .04*noise['epargne'], .02, None)
     level = _cents(savings['level'][..., None]*shape)
     since = savings['opened'].astype('datetime64[M]')[..., None]
     return dict(solde_moyen=level, there=savings['there'][..., None] & (month >= since))
 
-# %% ../nbs/01_bank.ipynb #90bd4d97
+# %% ../nbs/01_bank.ipynb #54783b48
 def _write(rng, number, size, dates, kind, p, s, asked, seen, accounts, loans):
     client = number*size + np.arange(size) + 1
     mistyped = _mistype(rng, seen, (kind < 0) & (p['years'] > 20))
-    clients = dict(client_id=client, date_naissance=seen['date_naissance'], sexe=p['sexe'].astype(object)) | {k: seen[k] for k in _CIVIL[1:]} | dict(departement=s['departement'].astype(object))
+    clients = dict(client_id=client, date_naissance=seen['date_naissance'], sexe=p['sexe'].astype(object)) | {k: seen[k] for k in _CIVIL[1:]}
+    clients['departement'] = s['departement'].astype(object)
     clients['personnes_a_charge'] = _whole(clients['personnes_a_charge'])
     falsified = [FALSIFIED[KINDS[k]] if k >= 0 else () for k in kind]
     _blank(rng, clients, falsified)
     row, rank = np.nonzero(loans['there'])
     over = loans['granted'][row, rank] & (loans['ended'][row, rank] <= LAST_DAY)
     status = np.where(over, np.where(loans['defaulted'][row, rank], 'Défaut', 'Remboursé').astype(object), None)
-    demandes = dict(demande_id=10*client[row] + rank + 1, client_id=client[row], date_demande=dates[row, rank], montant=asked['montant'][row, rank], duree_mois=asked['duree'][row, rank],
-                    taux_annuel=asked['taux'][row, rank].copy(), mensualite=asked['mensualite'][row, rank].copy(), objet=np.array(PURPOSES, dtype=object)[asked['objet'][row, rank]],
-                    canal=np.array(CHANNELS, dtype=object)[asked['canal'][row, rank]], decision=np.where(loans['granted'][row, rank], 'acceptee', 'refusee').astype(object), statut_pret=status,
+    demandes = dict(demande_id=10*client[row] + rank + 1, client_id=client[row], date_demande=dates[row, rank], montant=asked['montant'][row, rank],
+                    duree_mois=asked['duree'][row, rank],
+                    taux_annuel=asked['taux'][row, rank].copy(), mensualite=asked['mensualite'][row, rank].copy(),
+                    objet=np.array(PURPOSES, dtype=object)[asked['objet'][row, rank]],
+                    canal=np.array(CHANNELS, dtype=object)[asked['canal'][row, rank]],
+                    decision=np.where(loans['granted'][row, rank], 'acceptee', 'refusee').astype(object), statut_pret=status,
                     date_statut=np.where(over, loans['ended'][row, rank], np.datetime64('NaT')))
     _blank(rng, demandes, [falsified[i] for i in row])
-    truth = dict(demande_id=demandes['demande_id'], client_id=client[row], pd_vraie=loans['probability'][row, rank], type_anomalie=np.array([*KINDS, None], dtype=object)[kind[row]],
-                 champs_falsifies=np.array([','.join(falsified[i]) or None for i in row], dtype=object), champs_sales=np.where(mistyped[row] == '', None, mistyped[row]))
+    truth = dict(demande_id=demandes['demande_id'], client_id=client[row], pd_vraie=loans['probability'][row, rank],
+                 type_anomalie=np.array([*KINDS, None], dtype=object)[kind[row]],
+                 champs_falsifies=np.array([','.join(falsified[i]) or None for i in row], dtype=object),
+                 champs_sales=np.where(mistyped[row] == '', None, mistyped[row]))
     comptes, releves = _write_accounts(rng, client, p, s, accounts)
     return Block(number, dict(clients=clients, comptes=comptes, releves_mensuels=releves, demandes_de_pret=demandes), truth)
 
@@ -525,28 +592,32 @@ def _blank(rng, columns, falsified):
         hit &= np.array([name not in f for f in falsified])
         x[hit] = np.datetime64('NaT') if x.dtype.kind == 'M' else np.nan if x.dtype.kind == 'f' else None
 
-# %% ../nbs/01_bank.ipynb #579a7368
+# %% ../nbs/01_bank.ipynb #51cc083e
 def _write_accounts(rng, client, p, s, a):
+    "Accounts, with their balance at the end of the bank, and the statements that the bank kept."
     savings, month, kept = a['savings'], a['month'], a['kept']
-    column, last = np.arange(month.shape[1]), (a['last'] - a['months'][:, 0] + _HISTORY)[:, None]
-    inside = (month <= LAST_DAY.astype('datetime64[M]')) & (column >= _HISTORY - 3) & (column <= last)
     parts, rows = [], [(10*client + 1, kept, a['lines'])]
     for b in (0, 1):
         mean = a['books']['solde_moyen'][b]
-        change = np.diff(mean, axis=1, append=mean[:, -1:])
-        rows.append((10*client + 2 + b, inside & a['books']['there'][b], dict(solde_moyen=mean, solde_min=mean - np.abs(change)//2, total_credits=np.maximum(change, 0), total_debits=np.maximum(-change, 0),
+        change = _change(mean, month)
+        rows.append((10*client + 2 + b, a['wanted'] & a['books']['there'][b],
+                     dict(solde_moyen=mean, solde_min=mean - np.abs(change)//2, total_credits=np.maximum(change, 0), total_debits=np.maximum(-change, 0),
                                                                         jours_decouvert=0*mean, nb_rejets=0*mean)))
     names = ('solde_moyen', 'solde_min', 'total_credits', 'total_debits', 'jours_decouvert', 'nb_rejets')
     for compte, there, x in rows: parts.append((np.broadcast_to(compte[:, None], month.shape)[there], month[there], *(x[k][there] for k in names)))
     compte, mois, *values = (np.concatenate(c) for c in zip(*parts))
     order = np.lexsort((mois, compte))
-    releves = dict(compte_id=compte[order], mois=mois[order].astype('datetime64[D]')) | {k: v[order] if k in names[4:] else v[order]/100 for k, v in zip(names, values)}
+    releves = dict(compte_id=compte[order], mois=mois[order].astype('datetime64[D]'))
+    releves |= {k: v[order] if k in names[4:] else v[order]/100 for k, v in zip(names, values)}
     here = np.stack([np.ones(len(client), bool), *savings['there']], 1)
-    today = np.stack([x['solde_moyen'][np.arange(len(client)), last[:, 0]]/100 for _, _, x in rows], 1)
+    # 2024-09: the last column, or the same month among the first ones
+    end = np.where(month == LAST_DAY.astype('datetime64[M]'), np.arange(month.shape[1]), month.shape[1]).min(1)
+    today = np.stack([x['solde_moyen'][np.arange(len(client)), end]/100 for _, _, x in rows], 1)
     limit = s['overdraft_limit'].copy()
     limit[rng.random(len(client)) < MISSING['decouvert_autorise']] = np.nan
     comptes = dict(compte_id=(10*client[:, None] + np.arange(1, 4))[here], client_id=np.broadcast_to(client[:, None], here.shape)[here],
-                   type_compte=np.broadcast_to(np.array(['courant', 'epargne', 'epargne'], dtype=object), here.shape)[here], date_ouverture=np.stack([s['opened'], *savings['opened']], 1)[here],
+                   type_compte=np.broadcast_to(np.array(['courant', 'epargne', 'epargne'], dtype=object), here.shape)[here],
+                   date_ouverture=np.stack([s['opened'], *savings['opened']], 1)[here],
                    solde=today[here], decouvert_autorise=np.stack([limit, 0*client, 0*client], 1)[here])
     return comptes, releves
 
@@ -600,7 +671,22 @@ def read_truth(
     if not Path(path).is_file(): raise FileNotFoundError(f'no truth in {path}: it is written by create_bank, and a real bank has none')
     with closing(sqlite3.connect(f'file:{Path(path).resolve()}?mode=ro', uri=True)) as c: return pd.read_sql('select * from verite order by demande_id', c)
 
-# %% ../nbs/01_bank.ipynb #abad5591
+# %% ../nbs/01_bank.ipynb #3130b20e
+def _alive(pid):
+    "Whether a process runs."
+    try: os.kill(pid, 0)
+    except ProcessLookupError: return False
+    except PermissionError: pass
+    return True
+
+def _partial_of(path):
+    "A name for the truth while it is written; what a killed process left under such a name is removed."
+    for left in path.parent.glob(f'{path.name}.*.partial'):
+        owner = left.name.split('.')[-2]
+        if owner.isdigit() and not _alive(int(owner)): left.unlink(missing_ok=True)
+    return path.with_name(f'{path.name}.{os.getpid()}.partial')
+
+# %% ../nbs/01_bank.ipynb #fb59064d
 def create_bank(
     url_or_engine:str|sa.Engine|None=None,    # SQLAlchemy URL or engine; default: see `credit_risk.database.database_url`
     n_clients:int=20_000,     # clients
@@ -612,13 +698,14 @@ def create_bank(
     from tqdm import tqdm
     engine = url_or_engine if isinstance(url_or_engine, sa.Engine) else connect(url_or_engine)
     path, began, written = Path(truth) if truth else truth_path(engine), time.perf_counter(), dict.fromkeys(TABLES, 0)
-    partial = path.with_name(f'{path.name}.{os.getpid()}.partial')
+    partial = _partial_of(path)
     migrate(engine)
     placed = False
     try:
         with empty_bank(engine) as connection:
             path.parent.mkdir(parents=True, exist_ok=True)
             with closing(sqlite3.connect(partial)) as beside, tqdm(total=n_clients, unit=' clients', desc='simulated bank', disable=not progress) as bar:
+                beside.execute('pragma journal_mode = off')    # a file that fails is thrown away
                 beside.execute(_TRUTH)
                 for block in simulate(n_clients, seed):
                     for table in TABLES: written[table] += insert_rows(connection, table, tuple(block.tables[table]), block.rows(table))
@@ -635,7 +722,7 @@ def create_bank(
         raise
     return written | dict(verite=path, secondes=round(time.perf_counter() - began, 1))
 
-# %% ../nbs/01_bank.ipynb #ccb48388
+# %% ../nbs/01_bank.ipynb #3b906c35
 def oracle(
     outcome,                  # 1 where the loan defaulted, 0 where it was repaid
     probability               # its true probability
@@ -645,4 +732,5 @@ def oracle(
     y, p = np.asarray(outcome, dtype=int), np.asarray(probability, dtype=float)
     auc, brier, rate = (float(roc_auc_score(y, p)) if 0 < y.sum() < len(y) else float('nan')), float(brier_score_loss(y, p)), float(y.mean())
     deciles = pd.DataFrame(dict(y=y, p=p)).groupby(pd.qcut(p, 10, duplicates='drop'), observed=True).mean()
-    return dict(n=len(y), defauts=int(y.sum()), taux=rate, auc=auc, gini=2*auc - 1, brier=brier, brier_skill=1 - brier/(rate*(1 - rate)), ecart_max=float((deciles.y - deciles.p).abs().max()))
+    return dict(n=len(y), defauts=int(y.sum()), taux=rate, auc=auc, gini=2*auc - 1, brier=brier, brier_skill=1 - brier/(rate*(1 - rate)),
+                ecart_max=float((deciles.y - deciles.p).abs().max()))
