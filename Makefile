@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help run test retrain notebooks readme lint lock lab system clean
+.PHONY: help run test retrain bench notebooks readme lint lock lab system clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -49,6 +49,10 @@ system: ## MariaDB and Chromium, which the tests start themselves
 	else echo "make: the tests need these packages, which only an administrator can install:$$missing" >&2; \
 	     echo "      on Debian or Ubuntu: sudo apt-get install$$missing" >&2; exit 1; fi; \
 	$$as apt-get -qq update && DEBIAN_FRONTEND=noninteractive $$as apt-get -qq install -y --no-install-recommends $$missing >/dev/null
+
+bench: $(VENV)/.dev system ## run the benchmark notebooks; executed copies in var/bench
+	@mkdir -p var/bench
+	@for notebook in nbs/runs/bench_*.ipynb; do $(BIN)/papermill $$notebook var/bench/$$(basename $$notebook) || exit 1; done
 
 notebooks: $(VENV)/.dev ## execute the library notebooks in place, clean them, export them
 	$(BIN)/nbdev_export

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['ROOT', 'SQL', 'TABLES', 'database_url', 'connect', 'sql_statements', 'query', 'migrate', 'insert_rows', 'is_empty',
-           'empty_bank', 'dossier_of_client', 'all_dossiers', 'matured']
+           'empty_bank', 'dossier_query', 'dossier_of_client', 'all_dossiers', 'matured']
 
-# %% ../nbs/02_database.ipynb #aad6303c
-import os, re
+# %% ../nbs/02_database.ipynb #b8e954ef
+import json, os, re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -19,7 +19,7 @@ import sqlalchemy as sa
 import credit_risk
 from .contract import DEMANDE, FIELDS
 
-# %% ../nbs/02_database.ipynb #59d110ea
+# %% ../nbs/02_database.ipynb #c2a390aa
 ROOT = Path(credit_risk.__file__).resolve().parent.parent    # the repository: sql/ and site/ are not inside the package
 SQL = ROOT/'sql'
 
@@ -29,6 +29,9 @@ def database_url(
     "The address of the bank."
     return url or os.environ.get('CREDIT_RISK_DATABASE_URL') or f"sqlite:///{ROOT/'var'/'bank.db'}"
 
+# a sub-select of a dossier is asked once for each row: remembering its answers in a temporary table costs more than it saves
+_SESSION = "set optimizer_switch = 'subquery_cache=off'"
+
 def connect(
     url:str|None=None         # see `database_url`; mariadb:// and mysql:// use PyMySQL
 )->sa.Engine:
@@ -36,7 +39,7 @@ def connect(
     parsed = sa.make_url(database_url(url))
     if parsed.get_backend_name() in ('mysql', 'mariadb'):
         return sa.create_engine(parsed.set(drivername=f"{parsed.get_backend_name()}+pymysql").update_query_dict({'charset': 'utf8mb4'}),
-                                pool_pre_ping=True, pool_recycle=1800, hide_parameters=True)
+                                pool_pre_ping=True, pool_recycle=1800, hide_parameters=True, connect_args={'init_command': _SESSION})
     if parsed.get_backend_name() != 'sqlite': raise ValueError(f"database url must begin with sqlite:// or mariadb://, not {parsed.get_backend_name()}://")
     if parsed.database: Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     engine = sa.create_engine(parsed, hide_parameters=True)    # an error message must not quote a client's facts
@@ -117,25 +120,57 @@ def empty_bank(
     with engine.begin() as connection:
         connection.exec_driver_sql('analyze' if connection.dialect.name == 'sqlite' else f"analyze table {', '.join(TABLES)}")
 
-# %% ../nbs/02_database.ipynb #92527654
+# %% ../nbs/02_database.ipynb #d12cee50
+@cache
+def dossier_query(
+    source:str                # 'une_demande' or 'des_demandes'
+)->str:                       # the text of `dossiers`, with the named parameters of its source
+    "The dossier query, for one client or for a page of applications."
+    text, page = query('dossiers'), 'order by demande_id limit :page' if source == 'des_demandes' else ''
+    for mark, part in (('/* source: une_demande or des_demandes */', query(source)), ('/* page: none, or its order and length */', page)):
+        if text.count(mark) != 1: raise ValueError(f'sql/queries/dossier.sql must hold {mark} once')
+        text = text.replace(mark, part)
+    return text
+
+# %% ../nbs/02_database.ipynb #09e9fe0d
+def _date(name, value):
+    if isinstance(value, date): return value    # MariaDB, in a column of its own
+    try: return date.fromisoformat(value)
+    except ValueError: raise ValueError(f"{name} holds {value!r} in the database: it must be a date YYYY-MM-DD") from None
+
 def _fact(name, value, kind):
-    if value is None: return None
-    if kind == 'number': return float(value)
-    if kind == 'integer': return int(value)
-    if kind == 'date' and not isinstance(value, date):
-        try: return date.fromisoformat(value)
-        except ValueError: raise ValueError(f"{name} holds {value!r} in the database: it must be a date YYYY-MM-DD") from None
-    return value
+    if value is None or kind == 'category': return value
+    return float(value) if kind == 'number' else int(value) if kind == 'integer' else _date(name, value)
 
-_KINDS = {f.name: f.kind for f in FIELDS.values()} | {'demande_id': 'integer', 'client_id': 'integer', 'date_statut': 'date'}
+_MEANS = {f'{fact}_{window}': (f'somme_{total}_{window}', f'nb_{total}_{window}') for fact, total, window in
+          (('solde_moyen', 'soldes', '12m'), ('solde_moyen', 'soldes', '3m'), ('credits_moyens', 'credits', '12m'), ('debits_moyens', 'debits', '12m'))}
+_NUMBERS, _INTEGERS, _DATES = (tuple(f.name for f in FIELDS.values() if f.section != 'demande' and f.kind == k) for k in ('number', 'integer', 'date'))
 
-def _rows(result):
-    names = list(result.keys())
-    kinds = [_KINDS.get(n, 'category') for n in names]
-    for row in result: yield {n: _fact(n, v, k) for n, v, k in zip(names, row, kinds)}
+def _facts(text):
+    "A row of `dossiers` as facts."
+    row = json.loads(text)
+    for part in ('prets', 'comptes', 'historique'):    # MariaDB gives a sub-select as text
+        row |= json.loads(row[part]) if isinstance(row[part], str) else row[part]
+    for mean, (total, n) in _MEANS.items(): row[mean] = row[total]/row[n] if row[n] else None
+    last, day = row['dernier_rejet'], row['date_demande']
+    row['mois_depuis_rejet'] = last and 12*(int(day[:4]) - int(last[:4])) + int(day[5:7]) - int(last[5:7])
+    for names, form in ((_NUMBERS, float), (_INTEGERS, int)):
+        for name in names:
+            if row[name].__class__ is not form and row[name] is not None: row[name] = form(row[name])
+    for name in _DATES:
+        if row[name] is not None: row[name] = _date(name, row[name])
+    return row
 
-# %% ../nbs/02_database.ipynb #9792c3ca
-_DEMANDE_NAMES = tuple(f.name for f in DEMANDE)
+# %% ../nbs/02_database.ipynb #beeacbeb
+_DEMANDE_NAMES = frozenset(f.name for f in DEMANDE)
+
+def _dossier(facts, demande): return {n: demande.get(n) if n in _DEMANDE_NAMES else facts[n] for n in FIELDS}
+
+@cache
+def _one_dossier(mark):
+    "The text of the request with positional parameters, and their names in order."
+    names = re.findall(r':(\w+)', dossier_query('une_demande'))
+    return re.sub(r':\w+', mark, dossier_query('une_demande')), names
 
 def dossier_of_client(
     connection:sa.Connection, # an open connection
@@ -143,20 +178,36 @@ def dossier_of_client(
     demande:dict              # facts of `demande`, date_demande included
 )->dict|None:                 # flat dossier, every field of the contract; None where there is no such client
     "The dossier of one client on the date of an application."
-    result = connection.execute(sa.text(query('dossiers')), {'client_id': client_id, 'date_demande': demande['date_demande'].isoformat()})
-    facts = next(_rows(result), None)
-    return facts and {n: demande.get(n) if n in _DEMANDE_NAMES else facts.get(n) for n in FIELDS}
+    text, names = _one_dossier('?')
+    values = {'client_id': client_id, 'date_demande': demande['date_demande'].isoformat()}
+    if connection.dialect.name != 'sqlite':
+        if 'dossier' not in connection.info:
+            connection.exec_driver_sql('prepare dossier from %s', (text,))
+            connection.info['dossier'] = f"execute dossier using {', '.join(['%s']*len(names))}"
+        text = connection.info['dossier']
+    row = connection.exec_driver_sql(text, tuple(values[n] for n in names)).first()
+    if row is None: return None
+    return _dossier(_facts(row[0]), demande)
+
+# %% ../nbs/02_database.ipynb #4bdf71a8
+_KINDS = {f.name: f.kind for f in FIELDS.values()} | {'demande_id': 'integer', 'client_id': 'integer', 'date_statut': 'date'}
+_OUTCOME = ('demande_id', 'client_id', 'decision', 'statut_pret', 'date_statut', 'sexe')
 
 def all_dossiers(
-    connection:sa.Connection  # an open connection
+    connection:sa.Connection, # an open connection
+    page:int=2_000            # applications read at once
 )->Iterator[tuple[dict,dict]]:# dossier, and its outcome: demande_id, client_id, decision, statut_pret, date_statut, sexe
     "Every application of the bank with its dossier as of its date, in the order of demande_id."
-    stream = connection.execution_options(stream_results=True, max_row_buffer=5_000)
-    # read whole: MariaDB allows one open result on a connection
-    demandes = list(_rows(connection.execute(sa.text(query('demandes')))))
-    outcome = ('demande_id', 'client_id', 'decision', 'statut_pret', 'date_statut', 'sexe')
-    for facts, demande in zip(_rows(stream.execute(sa.text(query('dossiers')), {'client_id': None, 'date_demande': None})), demandes, strict=True):
-        yield {n: demande.get(n) if n in _DEMANDE_NAMES else facts.get(n) for n in FIELDS}, {n: demande[n] for n in outcome}
+    after = 0
+    while True:
+        values = {'apres': after, 'page': page}
+        demandes = connection.execute(sa.text(query('demandes')), values)
+        kinds = [(n, _KINDS.get(n, 'category')) for n in demandes.keys()]
+        demandes = [{n: _fact(n, v, k) for (n, k), v in zip(kinds, row)} for row in demandes]
+        for text, demande in zip(connection.execute(sa.text(dossier_query('des_demandes')), values).scalars(), demandes, strict=True):
+            yield _dossier(_facts(text), demande), {n: demande[n] for n in _OUTCOME}
+        if len(demandes) < page: return
+        after = demandes[-1]['demande_id']
 
 # %% ../nbs/02_database.ipynb #fc5991a2
 def matured(

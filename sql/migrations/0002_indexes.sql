@@ -2,4 +2,3 @@
 -- These serve the remaining look-ups of a dossier; the database notebook shows what each is worth.
 create index comptes_par_client on comptes (client_id, type_compte, date_ouverture);
 create index demandes_par_client on demandes_de_pret (client_id, date_demande);
-create index demandes_par_date on demandes_de_pret (date_demande);

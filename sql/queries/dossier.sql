@@ -1,81 +1,69 @@
 -- name: dossiers
--- Facts of each application as the bank knew them on its date; or those of :client_id on :date_demande when it is given.
+-- Facts of each application of `source` as the bank knew them on its date, one JSON object a row: a driver in Python spends more on a column than on a fact.
 -- Statements of the month of the application or later, and outcomes not yet known that day, never reach a row.
-with cible as (
-  select demande_id, client_id, date_demande from demandes_de_pret where :client_id is null
-  union all
-  select 0, client_id, date(:date_demande) from clients where client_id = :client_id
+with source as (
+  /* source: une_demande or des_demandes */
 ),
-principal as (
-  select cible.*,
-         (select compte_id from comptes
-           where comptes.client_id = cible.client_id and type_compte = 'courant' and date_ouverture <= cible.date_demande
-           order by date_ouverture, compte_id limit 1) as compte_id
-  from cible
-),
-releves as (
-  select principal.*, mois, solde_moyen, solde_min, total_credits, total_debits, jours_decouvert, nb_rejets,
-         12 * (substr(date_demande, 1, 4) - substr(mois, 1, 4)) + substr(date_demande, 6, 2) - substr(mois, 6, 2) as age
-  from principal
-  left join releves_mensuels on releves_mensuels.compte_id = principal.compte_id and mois < principal.date_demande
-),
-historique as (
-  select demande_id, client_id, date_demande, compte_id,
-         count(case when age between 1 and 12 then mois end)              as nb_releves_12m,
-         sum(case when age between 1 and 12 then solde_moyen end)         as somme_soldes_12m,
-         count(case when age between 1 and 12 then solde_moyen end)       as nb_soldes_12m,
-         sum(case when age between 1 and 3 then solde_moyen end)          as somme_soldes_3m,
-         count(case when age between 1 and 3 then solde_moyen end)        as nb_soldes_3m,
-         min(case when age between 1 and 12 then solde_min end)           as solde_min_12m,
-         max(case when age between 1 and 12 then solde_moyen end)         as solde_max_12m,
-         sum(case when age between 1 and 12 then total_credits end)       as somme_credits_12m,
-         count(case when age between 1 and 12 then total_credits end)     as nb_credits_12m,
-         sum(case when age between 1 and 12 then total_debits end)        as somme_debits_12m,
-         count(case when age between 1 and 12 then total_debits end)      as nb_debits_12m,
-         sum(case when age between 1 and 12 then jours_decouvert end)     as jours_decouvert_12m,
-         sum(case when age between 1 and 3 then jours_decouvert end)      as jours_decouvert_3m,
-         sum(case when age between 1 and 12 then nb_rejets end)           as nb_rejets_12m,
-         sum(case when age between 1 and 3 then nb_rejets end)            as nb_rejets_3m,
-         min(case when age between 1 and 12 and nb_rejets > 0 then age end) as mois_depuis_rejet
-  from releves
-  group by demande_id, client_id, date_demande, compte_id
+cible as (
+  select source.*,
+         date(replace('m-01', 'm', substr(date_demande, 1, 7))) as mois_demande,
+         date(replace(replace('a-m-01', 'a', substr(date_demande, 1, 4) - (substr(date_demande, 6, 2) = '01')), 'm',
+                      substr('120102030405060708091011', 2 * substr(date_demande, 6, 2) - 1, 2))) as mois_precedent,
+         date(replace(replace('a-m-01', 'a', substr(date_demande, 1, 4) - (substr(date_demande, 6, 2) < '04')), 'm',
+                      substr('101112010203040506070809', 2 * substr(date_demande, 6, 2) - 1, 2))) as trois_mois_avant,
+         date(replace(replace('a-m-01', 'a', substr(date_demande, 1, 4) - 1), 'm', substr(date_demande, 6, 2))) as un_an_avant
+  from source /* page: none, or its order and length */
 )
-select historique.demande_id, historique.client_id, historique.date_demande,
-       clients.date_naissance, situation_familiale, personnes_a_charge, statut_logement, statut_emploi, date_embauche,
-       revenu_mensuel, charges_mensuelles,
-       (select count(*) from demandes_de_pret as passe where passe.client_id = historique.client_id
-          and statut_pret = 'Remboursé' and date_statut < historique.date_demande) as nb_prets_rembourses,
-       (select count(*) from demandes_de_pret as passe where passe.client_id = historique.client_id
-          and decision = 'acceptee' and passe.date_demande < historique.date_demande
-          and (date_statut is null or date_statut >= historique.date_demande)) as nb_prets_en_cours,
-       (select count(*) from demandes_de_pret as passe where passe.client_id = historique.client_id
-          and statut_pret = 'Défaut' and date_statut < historique.date_demande) as nb_prets_defaut,
-       (select count(*) from demandes_de_pret as passe where passe.client_id = historique.client_id
-          and passe.date_demande < historique.date_demande
-          and 12 * (substr(historique.date_demande, 1, 4) - substr(passe.date_demande, 1, 4))
-              + substr(historique.date_demande, 6, 2) - substr(passe.date_demande, 6, 2) <= 12) as nb_demandes_12m,
-       comptes.date_ouverture, decouvert_autorise,
-       (select count(*) from comptes as tous where tous.client_id = historique.client_id
-          and tous.date_ouverture <= historique.date_demande) as nb_comptes,
-       (select round(sum(solde_moyen), 2) from comptes as livrets join releves_mensuels as releve on releve.compte_id = livrets.compte_id
-         where livrets.client_id = historique.client_id and livrets.type_compte = 'epargne'
-           and livrets.date_ouverture <= historique.date_demande
-           and releve.mois < historique.date_demande
-           and 12 * (substr(historique.date_demande, 1, 4) - substr(releve.mois, 1, 4))
-               + substr(historique.date_demande, 6, 2) - substr(releve.mois, 6, 2) = 1) as epargne,
-       nb_releves_12m, solde_min_12m, solde_max_12m,
-       cast(round(somme_soldes_12m, 2) as double) / nb_soldes_12m as solde_moyen_12m,
-       cast(round(somme_soldes_3m, 2) as double) / nb_soldes_3m as solde_moyen_3m,
-       cast(round(somme_credits_12m, 2) as double) / nb_credits_12m as credits_moyens_12m,
-       cast(round(somme_debits_12m, 2) as double) / nb_debits_12m as debits_moyens_12m,
-       jours_decouvert_12m, jours_decouvert_3m, nb_rejets_12m, nb_rejets_3m, mois_depuis_rejet
-from historique
-join clients on clients.client_id = historique.client_id
-left join comptes on comptes.compte_id = historique.compte_id
-order by historique.demande_id;
+select json_object(
+  'demande_id', demande_id, 'client_id', client_id, 'date_demande', date_demande,
+  'date_naissance', date_naissance, 'situation_familiale', situation_familiale, 'personnes_a_charge', personnes_a_charge,
+  'statut_logement', statut_logement, 'statut_emploi', statut_emploi, 'date_embauche', date_embauche,
+  'revenu_mensuel', revenu_mensuel, 'charges_mensuelles', charges_mensuelles,
+  'prets', (
+    select json_object(
+      'nb_prets_rembourses', count(case when statut_pret = 'Remboursé' and date_statut < cible.date_demande then 1 end),
+      'nb_prets_en_cours', count(case when decision = 'acceptee' and (date_statut is null or date_statut >= cible.date_demande) then 1 end),
+      'nb_prets_defaut', count(case when statut_pret = 'Défaut' and date_statut < cible.date_demande then 1 end),
+      'nb_demandes_12m', count(case when passe.date_demande >= cible.un_an_avant then 1 end))
+    from demandes_de_pret as passe
+    where passe.client_id = cible.client_id and passe.date_demande < cible.date_demande),
+  'comptes', (
+    select json_object('nb_comptes', count(*), 'epargne', round(sum(solde_moyen), 2))
+    from comptes as tous
+    left join releves_mensuels as livret on livret.compte_id = tous.compte_id and tous.type_compte = 'epargne' and livret.mois = cible.mois_precedent
+    where tous.client_id = cible.client_id and tous.date_ouverture <= cible.date_demande),
+  'historique', (
+    select json_object(
+      'date_ouverture', min(date_ouverture), 'decouvert_autorise', min(decouvert_autorise), 'nb_releves_12m', count(mois),
+      'solde_min_12m', min(solde_min), 'solde_max_12m', max(solde_moyen),
+      'somme_soldes_12m', round(sum(solde_moyen), 2), 'nb_soldes_12m', count(solde_moyen),
+      'somme_soldes_3m', round(sum(case when mois >= cible.trois_mois_avant then solde_moyen end), 2),
+      'nb_soldes_3m', count(case when mois >= cible.trois_mois_avant then solde_moyen end),
+      'somme_credits_12m', round(sum(total_credits), 2), 'nb_credits_12m', count(total_credits),
+      'somme_debits_12m', round(sum(total_debits), 2), 'nb_debits_12m', count(total_debits),
+      'jours_decouvert_12m', sum(jours_decouvert), 'jours_decouvert_3m', sum(case when mois >= cible.trois_mois_avant then jours_decouvert end),
+      'nb_rejets_12m', sum(nb_rejets), 'nb_rejets_3m', sum(case when mois >= cible.trois_mois_avant then nb_rejets end),
+      'dernier_rejet', max(case when nb_rejets > 0 then mois end))
+    from comptes as principal
+    left join releves_mensuels on releves_mensuels.compte_id = principal.compte_id and mois >= cible.un_an_avant and mois < cible.mois_demande
+    where principal.compte_id = (
+      select compte_id from comptes
+      where comptes.client_id = cible.client_id and type_compte = 'courant' and date_ouverture <= cible.date_demande
+      order by date_ouverture, compte_id limit 1))) as dossier
+from cible
+order by demande_id;
+
+-- name: une_demande
+-- One client of the bank, on one date.
+select 0 as demande_id, date(:date_demande) as date_demande, clients.* from clients where client_id = :client_id;
+
+-- name: des_demandes
+-- The applications of the bank after :apres. The page is cut in `cible`, whose rows are then computed once and not wherever they are read.
+select demande_id, date_demande, clients.* from demandes_de_pret join clients using (client_id) where demande_id > :apres;
 
 -- name: demandes
--- What was asked for, what was decided and how it ended, in the order of `dossiers`.
+-- What was asked for, what was decided and how it ended, page by page in the order of `dossiers`.
 select demande_id, client_id, date_demande, montant, duree_mois, taux_annuel, mensualite, objet, canal, decision, statut_pret, date_statut, sexe
 from demandes_de_pret join clients using (client_id)
-order by demande_id;
+where demande_id > :apres
+order by demande_id limit :page;
