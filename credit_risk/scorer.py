@@ -62,17 +62,18 @@ def prepare_known(
     if absent: raise ValueError(f"columns that the model was fitted on are not there: {', '.join(absent)}")
     return X[list(known)]
 
-# %% ../nbs/07_scorer.ipynb #49cbfe66
+# %% ../nbs/07_scorer.ipynb #7a2f907b
 class CreditScorer(ClassifierMixin, BaseEstimator):
     "Calibrated additive probability of default (scikit-learn grammar)."
     def __init__(self,
         bags:int=8,           # models averaged, each on its own resample
         pairs:int=10,         # strongest pairs kept
         folds:int=3,          # folds of the calibration; 0 leaves the machine as it is
+        signs:dict|None=None, # column to +1 where a larger value must never lower the risk, -1 where it must never raise it
         random_state:int=0,   # same data, same seed, same tables
         n_jobs:int=1          # processes
     ):
-        self.bags, self.pairs, self.folds, self.random_state, self.n_jobs = bags, pairs, folds, random_state, n_jobs
+        self.bags, self.pairs, self.folds, self.signs, self.random_state, self.n_jobs = bags, pairs, folds, signs, random_state, n_jobs
 
     def fit(self,
         X,                    # DataFrame of numeric, categorical and missing values
@@ -85,11 +86,18 @@ class CreditScorer(ClassifierMixin, BaseEstimator):
         if len(self.classes_) != 2: raise ValueError(f"y must hold two classes, not {len(self.classes_)}: {self.classes_[:5].tolist()}")
         bad = (y == self.classes_[1]).astype(int)
         if min(bad.sum(), len(bad) - bad.sum()) < 5: raise ValueError(f"the rarer class has {min(bad.sum(), len(bad) - bad.sum())} rows; at least 5 are needed")
+        self._check_signs(X)
         self.feature_names_in_, self.n_features_in_ = np.array(X.columns, dtype=object), X.shape[1]
         self.machine_ = self._grow(X, bad, self.bags)
         self.slope_, self.shift_ = self._calibrate(X, bad) if self.folds else (1.0, 0.0)
         self.additive_ = affine(from_ebm(self.machine_), self.slope_, self.shift_)
         return self
+
+    def _check_signs(self, X):
+        for name, sign in (self.signs or {}).items():
+            if name not in X: raise ValueError(f"signs names {name}, which is not a column")
+            if sign not in (-1, 0, 1): raise ValueError(f"the sign of {name} must be -1, 0 or 1, not {sign}")
+            if sign and not pd.api.types.is_float_dtype(X[name]): raise ValueError(f"{name} has no order, so it can have no sign")
 
     def _grow(self, X, bad, bags):
         from interpret.glassbox import ExplainableBoostingClassifier
@@ -97,6 +105,7 @@ class CreditScorer(ClassifierMixin, BaseEstimator):
         with warnings.catch_warnings():
             warnings.filterwarnings('ignore', module='interpret')    # that its plots do not show missing values
             return ExplainableBoostingClassifier(feature_types=kinds, outer_bags=bags, interactions=self.pairs, max_bins=256,
+                                                 monotone_constraints=[(self.signs or {}).get(n, 0) for n in X] if self.signs else None,
                                                  random_state=self.random_state, n_jobs=self.n_jobs).fit(X, bad)
 
     def _calibrate(self, X, bad):
