@@ -62,7 +62,7 @@ def prepare_known(
     if absent: raise ValueError(f"columns that the model was fitted on are not there: {', '.join(absent)}")
     return X[list(known)]
 
-# %% ../nbs/07_scorer.ipynb #7a2f907b
+# %% ../nbs/07_scorer.ipynb #a679de21
 class CreditScorer(ClassifierMixin, BaseEstimator):
     "Calibrated additive probability of default (scikit-learn grammar)."
     def __init__(self,
@@ -109,13 +109,17 @@ class CreditScorer(ClassifierMixin, BaseEstimator):
                                                  random_state=self.random_state, n_jobs=self.n_jobs).fit(X, bad)
 
     def _calibrate(self, X, bad):
-        splits = StratifiedKFold(self.folds, shuffle=True, random_state=self.random_state).split(X, bad)
-        splits = list(splits)[:1 if len(bad) >= 10_000 else None]    # two numbers need no more than a few thousand rows
+        splits = list(StratifiedKFold(self.folds, shuffle=True, random_state=self.random_state).split(X, bad))
         log_odds = np.concatenate([self._grow(X.iloc[a], bad[a], max(2, self.bags // 2)).decision_function(X.iloc[b]) for a, b in splits])
-        platt = LogisticRegression(C=1e6).fit(log_odds[:, None], bad[np.concatenate([b for _, b in splits])])
-        if platt.coef_[0, 0] > 0: return float(platt.coef_[0, 0]), float(platt.intercept_[0])
-        warnings.warn("left-out rows are ranked no better than by chance: the model gives every row the same probability", stacklevel=3)
-        return 0.0, float(np.log(bad.mean() / (1 - bad.mean())))
+        y = bad[np.concatenate([b for _, b in splits])]
+        platt = LogisticRegression(C=1e6).fit(log_odds[:, None], y)
+        slope, shift = float(platt.coef_[0, 0]), float(platt.intercept_[0])
+        if slope <= 0:
+            warnings.warn("left-out rows are ranked no better than by chance: the model gives every row the same probability", stacklevel=3)
+            return 0.0, float(np.log(bad.mean() / (1 - bad.mean())))
+        likelihood = lambda s: (y*s - np.logaddexp(0, s)).sum()
+        ratio = 2 * (likelihood(slope*log_odds + shift) - likelihood(log_odds))
+        return (slope, shift) if ratio > 5.99 else (1.0, 0.0)    # 95 % point of chi-square with two degrees of freedom
 
     def decision_function(self, X)->np.ndarray:
         "Log-odds of default."
