@@ -56,12 +56,14 @@ bench: $(VENV)/.dev system ## run the benchmark notebooks; executed copies in va
 
 notebooks: $(VENV)/.dev ## execute the library notebooks in place, clean them, export them
 	$(BIN)/nbdev_export
-	$(BIN)/jupyter nbconvert --log-level WARN --to notebook --execute --coalesce-streams --inplace nbs/[01]*.ipynb
+	$(BIN)/jupyter nbconvert --log-level WARN --to notebook --execute --inplace nbs/[01]*.ipynb
+	$(BIN)/jupyter nbconvert --log-level WARN --to notebook --coalesce-streams --inplace nbs/[01]*.ipynb
 	$(BIN)/nbdev_clean
 	$(BIN)/nbdev_export
 
 readme: $(VENV)/.dev ## execute nbs/index.ipynb on the promoted models and write README.md from it
-	$(BIN)/jupyter nbconvert --log-level WARN --to notebook --execute --coalesce-streams --inplace nbs/index.ipynb
+	$(BIN)/jupyter nbconvert --log-level WARN --to notebook --execute --inplace nbs/index.ipynb
+	$(BIN)/jupyter nbconvert --log-level WARN --to notebook --coalesce-streams --inplace nbs/index.ipynb
 	$(BIN)/nbdev_clean
 	$(MAKE) README.md
 
