@@ -6,7 +6,7 @@
 __all__ = ['FILES', 'ArtifactError', 'canonical', 'digest', 'write_version', 'read_version', 'promote', 'current_version']
 
 # %% ../nbs/10_artifacts.ipynb #899057dc
-import hashlib, json, math, os, re, shutil, tempfile
+import hashlib, json, os, re, shutil, tempfile
 from pathlib import Path
 
 # %% ../nbs/10_artifacts.ipynb #bd006485

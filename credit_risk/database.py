@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['ROOT', 'SQL', 'TABLES', 'database_url', 'connect', 'sql_statements', 'query', 'migrate', 'insert_rows', 'is_empty',
-           'empty_bank', 'dossier_query', 'dossier_of_client', 'all_dossiers', 'matured']
+           'empty_bank', 'dossier_query', 'dossier_of_client', 'all_dossiers', 'analyzed', 'matured',
+           'read_applications']
 
 # %% ../nbs/02_database.ipynb #b8e954ef
 import json, os, re
@@ -29,8 +30,11 @@ def database_url(
     "The address of the bank."
     return url or os.environ.get('CREDIT_RISK_DATABASE_URL') or f"sqlite:///{ROOT/'var'/'bank.db'}"
 
-# a sub-select of a dossier is asked once for each row: remembering its answers in a temporary table costs more than it saves
-_SESSION = "set optimizer_switch = 'subquery_cache=off'"
+def _session(connection, _):
+    if 'MariaDB' not in connection.get_server_info():
+        raise ValueError(f"database url must lead to MariaDB; that server is {connection.get_server_info()}, which lacks the collation and the `execute … using` of the bank")
+    # a sub-select of a dossier is asked once for each row: remembering its answers in a temporary table costs more than it saves
+    with connection.cursor() as cursor: cursor.execute("set optimizer_switch = 'subquery_cache=off'")
 
 def connect(
     url:str|None=None         # see `database_url`; mariadb:// and mysql:// use PyMySQL
@@ -38,8 +42,10 @@ def connect(
     "An engine on the bank. Nothing is opened until it is used."
     parsed = sa.make_url(database_url(url))
     if parsed.get_backend_name() in ('mysql', 'mariadb'):
-        return sa.create_engine(parsed.set(drivername=f"{parsed.get_backend_name()}+pymysql").update_query_dict({'charset': 'utf8mb4'}),
-                                pool_pre_ping=True, pool_recycle=1800, hide_parameters=True, connect_args={'init_command': _SESSION})
+        engine = sa.create_engine(parsed.set(drivername=f"{parsed.get_backend_name()}+pymysql").update_query_dict({'charset': 'utf8mb4'}),
+                                  pool_pre_ping=True, pool_recycle=1800, hide_parameters=True)
+        sa.event.listen(engine, 'connect', _session)
+        return engine
     if parsed.get_backend_name() != 'sqlite': raise ValueError(f"database url must begin with sqlite:// or mariadb://, not {parsed.get_backend_name()}://")
     if parsed.database: Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     engine = sa.create_engine(parsed, hide_parameters=True)    # an error message must not quote a client's facts
@@ -209,6 +215,23 @@ def all_dossiers(
         if len(demandes) < page: return
         after = demandes[-1]['demande_id']
 
+# %% ../nbs/02_database.ipynb #2ab4e7d1
+def _tables(plan):
+    if isinstance(plan, list): return [t for part in plan for t in _tables(part)]
+    if not isinstance(plan, dict): return []
+    return ([plan] if 'table_name' in plan else []) + [t for part in plan.values() for t in _tables(part)]
+
+def analyzed(
+    connection:sa.Connection, # to MariaDB
+    text:str,                 # a query
+    **values                  # its named parameters
+)->list[dict]:                # table (its alias), access, key, rows read, pages accessed, milliseconds; in the order of the plan
+    "What MariaDB did at each table of a query, which it runs."
+    plan = json.loads(connection.execute(sa.text(f'analyze format=json {text}'), values).scalar())
+    # a row found by its primary key is read before the query is planned, and not counted as run
+    return [{'table': t['table_name'], 'access': t['access_type'], 'key': t.get('key'), 'rows': t['r_loops']*(t['r_rows'] or 0) if t['r_loops'] else int(t['access_type'] == 'const'),
+             'pages': t.get('r_engine_stats', {}).get('pages_accessed', 0), 'ms': t.get('r_table_time_ms', 0) + t.get('r_other_time_ms', 0)} for t in _tables(plan)]
+
 # %% ../nbs/02_database.ipynb #fc5991a2
 def matured(
     demandes:list[dict]       # date_demande, duree_mois, decision, statut_pret of every application
@@ -217,3 +240,13 @@ def matured(
     end = [12*d['date_demande'].year + d['date_demande'].month + d['duree_mois'] for d in demandes]
     frontier = min((e for e, d in zip(end, demandes) if d['decision'] == 'acceptee' and d['statut_pret'] is None), default=float('inf'))
     return [d['statut_pret'] is not None and e < frontier for e, d in zip(end, demandes)]
+
+# %% ../nbs/02_database.ipynb #7c1d94e8
+def read_applications(
+    connection:sa.Connection  # an open connection
+)->tuple[list[dict],list[dict]]: # dossiers, and their outcomes: see `all_dossiers`, and `matured`, True or False
+    "Every application of the bank in memory, with which loans can teach."
+    dossiers, outcomes = [], []
+    for dossier, outcome in all_dossiers(connection): dossiers.append(dossier); outcomes.append(outcome)
+    for outcome, old in zip(outcomes, matured([d | o for d, o in zip(dossiers, outcomes)])): outcome['matured'] = old
+    return dossiers, outcomes

@@ -20,19 +20,18 @@ from matplotlib.figure import Figure
 from scipy.stats import beta
 
 from .contract import BANK_ONLY, FIELDS, STATUTS
-from .database import all_dossiers, matured
+from .database import read_applications
 
 # %% ../nbs/04_eda.ipynb #1af5ade1
 _DATES = [n for n, f in FIELDS.items() if f.kind == 'date'] + ['date_statut']
 
 def portfolio(
     engine:sa.Engine          # the bank
-)->pd.DataFrame:              # the contract's fields, demande_id, client_id, decision, statut_pret, date_statut, sexe, mature, defaut
+)->pd.DataFrame:              # the contract's fields, demande_id, client_id, decision, statut_pret, date_statut, sexe, matured, defaut
     "Every application with its dossier and its outcome; `defaut` is 1 or 0 for matured loans and missing otherwise."
-    with engine.connect() as connection: rows = [facts | outcome for facts, outcome in all_dossiers(connection)]
-    book = pd.DataFrame(rows, columns=[*FIELDS, 'demande_id', 'client_id', 'decision', 'statut_pret', 'date_statut', 'sexe'])
-    book['mature'] = matured(rows)
-    book['defaut'] = np.where(book.mature, (book.statut_pret == STATUTS[1]).astype(float), np.nan)
+    with engine.connect() as connection: rows = [facts | outcome for facts, outcome in zip(*read_applications(connection))]
+    book = pd.DataFrame(rows, columns=[*FIELDS, 'demande_id', 'client_id', 'decision', 'statut_pret', 'date_statut', 'sexe', 'matured'])
+    book['defaut'] = np.where(book.matured.astype(bool), (book.statut_pret == STATUTS[1]).astype(float), np.nan)
     for name in _DATES: book[name] = pd.to_datetime(book[name])
     for name, f in FIELDS.items():
         if f.kind in ('number', 'integer'): book[name] = pd.to_numeric(book[name]).astype(float)

@@ -20,7 +20,7 @@ import pandas as pd
 
 from .artifacts import ArtifactError, canonical, digest, promote, write_version
 from .contract import EXAMPLE, FIELDS, dossier_from_json, dossier_to_json, parse_request
-from .database import ROOT, all_dossiers, connect, matured
+from .database import ROOT, connect, read_applications
 from .features import feature_table
 from .scoring import check_golden, golden_rows, models_from
 
@@ -59,12 +59,11 @@ def read_portfolio(
     engine = connect(database_url)
     if engine.dialect.name == 'sqlite' and engine.url.database and not Path(engine.url.database).exists():
         raise ValueError(f"there is no bank in {engine.url.database}: make one with credit-risk init-db --simulate 20000, or import-berka")
-    with engine.connect() as connection: rows = list(all_dossiers(connection))
-    dossiers, seen = [d for d, _ in rows], hashlib.sha256()
-    for d, o in rows: seen.update(digest(dossier_to_json(d), {n: str(v) for n, v in o.items()}).encode())
-    outcomes = pd.DataFrame([{n: d[n] for n in ('date_demande', 'duree_mois')} | o for d, o in rows])
-    if outcomes.empty: raise ValueError("the bank holds no application: import or load some first")
-    outcomes['matured'] = matured([d | o for d, o in rows])
+    with engine.connect() as connection: dossiers, outcomes = read_applications(connection)
+    if not dossiers: raise ValueError("the bank holds no application: import or load some first")
+    seen = hashlib.sha256()
+    for d, o in zip(dossiers, outcomes): seen.update(digest(dossier_to_json(d), {n: str(v) for n, v in o.items()}).encode())
+    outcomes = pd.DataFrame([{n: d[n] for n in ('date_demande', 'duree_mois')} | o for d, o in zip(dossiers, outcomes)])
     try: split = date.fromisoformat(split_date) if isinstance(split_date, str) and split_date else split_date
     except ValueError: raise ValueError(f"split_date must be a date YYYY-MM-DD, not {split_date!r}") from None
     split = split or default_split(outcomes.date_demande[outcomes.matured].tolist())
@@ -77,12 +76,13 @@ def read_portfolio(
 
 # %% ../nbs/14_pipeline.ipynb #8b8188f3
 _CODE = ('credit_risk/*.py', 'sql/queries/*.sql', 'nbs/runs/train_*.ipynb')
+_NO_MODEL = {f'{name}.py' for name in ('_modidx', 'berka', 'bloomberg', 'cli', 'eda', 'macro')}    # no model is made with them
 _LIBRARIES = ('numpy', 'pandas', 'scikit-learn', 'interpret-core')
 
 def code_fingerprint()->str:
     "SHA-256 of the code that makes a model: library, queries, and the sources (not the outputs) of the training notebooks."
     parts = []
-    for path in sorted(p for pattern in _CODE for p in ROOT.glob(pattern)):
+    for path in sorted(p for pattern in _CODE for p in ROOT.glob(pattern) if p.name not in _NO_MODEL):
         text = path.read_text('utf-8')
         if path.suffix == '.ipynb': text = canonical([c['source'] for c in json.loads(text)['cells'] if c['cell_type'] == 'code'])
         parts += [path.relative_to(ROOT).as_posix(), text]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .additive import AdditiveModel, StrongestOf, interpolate, probability
 from .artifacts import canonical, current_version, read_version
-from .contract import FIELDS, dossier_from_json, dossier_to_json
+from .contract import dossier_from_json, dossier_to_json
 from .features import FEATURES, features
 
 # %% ../nbs/11_scoring.ipynb #40fba49d
