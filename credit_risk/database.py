@@ -30,11 +30,8 @@ def database_url(
     "The address of the bank."
     return url or os.environ.get('CREDIT_RISK_DATABASE_URL') or f"sqlite:///{ROOT/'var'/'bank.db'}"
 
-def _session(connection, _):
-    if 'MariaDB' not in connection.get_server_info():
-        raise ValueError(f"database url must lead to MariaDB; that server is {connection.get_server_info()}, which lacks the collation and the `execute … using` of the bank")
-    # a sub-select of a dossier is asked once for each row: remembering its answers in a temporary table costs more than it saves
-    with connection.cursor() as cursor: cursor.execute("set optimizer_switch = 'subquery_cache=off'")
+# a sub-select of a dossier is asked once for each row: remembering its answers in a temporary table costs more than it saves
+_SESSION = "set optimizer_switch = 'subquery_cache=off'"
 
 def connect(
     url:str|None=None         # see `database_url`; mariadb:// and mysql:// use PyMySQL
@@ -42,9 +39,11 @@ def connect(
     "An engine on the bank. Nothing is opened until it is used."
     parsed = sa.make_url(database_url(url))
     if parsed.get_backend_name() in ('mysql', 'mariadb'):
-        engine = sa.create_engine(parsed.set(drivername=f"{parsed.get_backend_name()}+pymysql").update_query_dict({'charset': 'utf8mb4'}),
-                                  pool_pre_ping=True, pool_recycle=1800, hide_parameters=True)
-        sa.event.listen(engine, 'connect', _session)
+        # by the name of mariadb SQLAlchemy refuses a server of MySQL, which lacks the collation and the `execute … using` of the bank
+        engine = sa.create_engine(parsed.set(drivername='mariadb+pymysql').update_query_dict({'charset': 'utf8mb4'}), pool_pre_ping=True, pool_recycle=1800, hide_parameters=True)
+        @sa.event.listens_for(engine, 'connect')
+        def _session(connection, _):
+            with connection.cursor() as cursor: cursor.execute(_SESSION)
         return engine
     if parsed.get_backend_name() != 'sqlite': raise ValueError(f"database url must begin with sqlite:// or mariadb://, not {parsed.get_backend_name()}://")
     if parsed.database: Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)

@@ -79,13 +79,15 @@ _CODE = ('credit_risk/*.py', 'sql/queries/*.sql', 'nbs/runs/train_*.ipynb')
 _NO_MODEL = {f'{name}.py' for name in ('_modidx', 'berka', 'bloomberg', 'cli', 'eda', 'macro')}    # no model is made with them
 _LIBRARIES = ('numpy', 'pandas', 'scikit-learn', 'interpret-core')
 
-def code_fingerprint()->str:
+def code_fingerprint(
+    root:Path=ROOT            # the repository
+)->str:                       # hexadecimal
     "SHA-256 of the code that makes a model: library, queries, and the sources (not the outputs) of the training notebooks."
     parts = []
-    for path in sorted(p for pattern in _CODE for p in ROOT.glob(pattern) if p.name not in _NO_MODEL):
+    for path in sorted(p for pattern in _CODE for p in root.glob(pattern) if p.name not in _NO_MODEL):
         text = path.read_text('utf-8')
         if path.suffix == '.ipynb': text = canonical([c['source'] for c in json.loads(text)['cells'] if c['cell_type'] == 'code'])
-        parts += [path.relative_to(ROOT).as_posix(), text]
+        parts += [path.relative_to(root).as_posix(), text]
     return digest(*parts)
 
 def origin_of(

@@ -9,9 +9,23 @@ from datetime import date, timedelta
 
 import pytest
 import sqlalchemy as sa
+from mariadb_server import private_mariadb
 
 from credit_risk.contract import BANK_ONLY, DEMANDE, FIELDS
-from credit_risk.database import SQL, all_dossiers, connect, dossier_of_client, dossier_query, empty_bank, insert_rows, is_empty, migrate
+from credit_risk.database import (
+    SQL,
+    all_dossiers,
+    analyzed,
+    connect,
+    dossier_of_client,
+    dossier_query,
+    empty_bank,
+    insert_rows,
+    is_empty,
+    matured,
+    migrate,
+    read_applications,
+)
 
 # a row that is right, in each table
 VALID = {
@@ -427,6 +441,32 @@ def test_a_request_reads_no_table_whole(loaded, name):
             assert not [step for step in steps if "temporary" in step["Extra"] or "filesort" in step["Extra"]], steps
             used = " ".join(str(step["key"]) for step in steps)
     assert {"comptes_par_client", "demandes_par_client"} <= set(used.split())
+
+
+def test_the_rows_that_a_request_reads_are_those_of_one_client(loaded):
+    with loaded["mariadb"].connect() as c:
+        whole = c.exec_driver_sql("select count(*) from releves_mensuels").scalar()
+        most = c.exec_driver_sql("select max(n) from (select count(*) as n from comptes join releves_mensuels using (compte_id) group by client_id) as each_client").scalar()
+        for client in (7, 77, 277):
+            read = analyzed(c, dossier_query("une_demande"), client_id=client, date_demande="2019-06-15")
+            assert {t["table"] for t in read} == {"clients", "passe", "comptes", "principal", "releves_mensuels", "tous", "livret"}
+            assert sum(t["rows"] for t in read) <= most + 20 < whole/10, read
+
+
+@pytest.mark.parametrize("scheme", ["mariadb", "mysql"])
+def test_a_server_that_is_not_mariadb_is_refused(scheme):
+    with private_mariadb("--version=8.0.40") as server, server.database() as url:
+        with pytest.raises(sa.exc.InvalidRequestError, match="8.0.40 is not a MariaDB"): connect(url.replace("mariadb", scheme, 1)).connect()
+
+
+@pytest.mark.parametrize("name", ["sqlite", "mariadb"])
+def test_a_bank_read_whole_says_which_loans_can_teach(loaded, name):
+    with loaded[name].connect() as c:
+        c.exec_driver_sql("delete from demandes_de_pret where decision = 'acceptee' and statut_pret is null and date_demande < '2020-06-01'")    # or no loan is older than all that run
+        (facts, outcomes), rows = read_applications(c), list(all_dossiers(c))
+        c.rollback()
+    assert facts == [d for d, _ in rows] and [{k: v for k, v in o.items() if k != "matured"} for o in outcomes] == [o for _, o in rows]
+    assert [o["matured"] for o in outcomes] == matured([d | o for d, o in rows]) and {o["matured"] for o in outcomes} == {True, False}
 
 
 @pytest.mark.parametrize("name", ["sqlite", "mariadb"])
