@@ -54,7 +54,7 @@ bench: $(VENV)/.dev system ## run the benchmark notebooks; executed copies in va
 	@mkdir -p var/bench
 	@for notebook in nbs/runs/bench_*.ipynb; do $(BIN)/papermill $$notebook var/bench/$$(basename $$notebook) || exit 1; done
 
-notebooks: $(VENV)/.dev ## execute the library notebooks in place, clean them, export them
+notebooks: $(VENV)/.dev system ## execute the library notebooks in place, clean them, export them
 	$(BIN)/nbdev_export
 	$(BIN)/jupyter nbconvert --log-level WARN --to notebook --execute --inplace nbs/[01]*.ipynb
 	$(BIN)/jupyter nbconvert --log-level WARN --to notebook --coalesce-streams --inplace nbs/[01]*.ipynb
