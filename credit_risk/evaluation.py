@@ -23,6 +23,7 @@ import matplotlib.pyplot as plt
 import seaborn as sns
 import statsmodels.api as sm
 from matplotlib.figure import Figure
+from scipy.special import expit, logit
 from sklearn.metrics import brier_score_loss, log_loss, roc_curve
 from statsmodels.stats.diagnostic_gen import test_chisquare_binning
 from statsmodels.stats.multitest import multipletests
@@ -53,8 +54,7 @@ def auc_delong(
     (auc,), covariance = _delong(y, p)
     inside = np.clip(auc, 1e-6, 1 - 1e-6)
     half = stats.norm.ppf(.975) * np.sqrt(covariance[0, 0]) / (inside * (1 - inside))
-    logit = np.log(inside / (1 - inside))
-    return float(auc), *(float(1 / (1 + np.exp(-(logit + s*half)))) for s in (-1, 1))
+    return float(auc), *(float(expit(logit(inside) + s*half)) for s in (-1, 1))
 
 def ks(
     y,                        # outcomes
@@ -141,7 +141,7 @@ def calibration_tests(
     "What the outcomes say of the probabilities as a whole."
     y, p = np.asarray(y, dtype=float), np.clip(np.asarray(p, dtype=float), 1e-6, 1 - 1e-6)
     nan, out = float('nan'), {}
-    log_odds, solvable = np.log(p / (1 - p)), 0 < y.sum() < len(y)
+    log_odds, solvable = logit(p), 0 < y.sum() < len(y)
     fit = lambda x, **kw: sm.GLM(y, x, family=sm.families.Binomial(), **kw).fit() if solvable else None
     for name, model, at in (('intercept', fit(np.ones_like(p), offset=log_odds), 0), ('slope', fit(sm.add_constant(log_odds, has_constant='add')), 1)):
         low, high = model.conf_int()[at] if model else (nan, nan)
@@ -167,7 +167,7 @@ def class_table(
 )->pd.DataFrame:              # index: classe; loans, defaults, predicted, observed, its 95 % interval, p-values, holds
     "Predicted and observed rate of each class, and whether they agree."
     d = pd.DataFrame({'classe': np.asarray(classe), 'y': np.asarray(y, dtype=float), 'p': np.asarray(p, dtype=float)})
-    t = d.groupby('classe').agg(loans=('y', 'size'), defaults=('y', 'sum'), predicted=('p', 'mean'), observed=('y', 'mean'))
+    t = d.groupby('classe').agg(loans=('y', 'size'), defaults=('y', 'sum'), predicted=('p', 'mean'), observed=('y', 'mean')).astype({'defaults': int})
     t['low'], t['high'] = jeffreys(t.defaults, t.loans)
     t['binomial_p'] = [stats.binomtest(int(k), int(n), q).pvalue for k, n, q in zip(t.defaults, t.loans, t.predicted)]
     t['jeffreys_p'] = jeffreys_test(t.defaults, t.loans, t.predicted)
