@@ -183,13 +183,14 @@ A difference whose interval holds zero is noise.{f" On this simulated bank the c
 def _calibration(s):
     whole, classes = s['calibration'], s['by_class']
     rows = [(c['classe'], c['loans'], c['defaults'], _n(c['predicted'], 2, 100), f"{_n(c['observed'], 2, 100)} [{_n(c['low'], 2, 100)}, {_n(c['high'], 2, 100)}]", _n(c['jeffreys_p']), 'yes' if c['holds'] else 'no') for c in classes]
+    truth = [f"{c['classe']} {_n(c['truth'], 2, 100)} % (p-value of the outcomes under it {_n(c['binomial_p'])})" for c, k in zip(s.get('by_class_truth', ()), classes) if not k['holds']]
     shaken = [f"{y['year']} ({_n(y['predicted'], 1, 100)} % predicted, {_n(y['observed'], 1, 100)} % observed)" for y in s['by_year'] if not y['stable']]
     return f"""Mean probability {_n(s['mean_probability'], 4)} against an observed rate of {_n(s['default_rate'], 4)}. Calibration error {_n(s['ece'], 4)}; a model that is right would show {_n(s['ece_by_chance'], 4)} by chance. Intercept {_n(whole['intercept'], 2)} [{_n(whole['intercept_low'], 2)}, {_n(whole['intercept_high'], 2)}],
 slope {_n(whole['slope'], 2)} [{_n(whole['slope_low'], 2)}, {_n(whole['slope_high'], 2)}], Hosmer-Lemeshow p-value {_n(whole['hosmer_lemeshow_p'])}.
 
 {_rows(('class', 'loans', 'defaults', 'predicted, %', 'observed, %', 'Jeffreys p-value', 'holds'), rows)}
 
-The prediction holds in {sum(c['holds'] for c in classes)} of {len(classes)} classes (two-sided binomial test at 5 %). Years whose whole rate does not agree with the prediction: {', '.join(shaken) or 'none'}."""
+The prediction holds in {sum(c['holds'] for c in classes)} of {len(classes)} classes (two-sided binomial test at 5 %).{f" Mean true probability of the others, this bank being simulated: {', '.join(truth)}." if truth else ''} Years whose whole rate does not agree with the prediction: {', '.join(shaken) or 'none'}."""
 
 def _fairness(s):
     rows = [(f"{f['attribute']}: {f['group']}", f['loans'], _share(f, 'accepted'), _share(f, 'payers_not_accepted'), _n(f['predicted'], 1, 100), f"{_n(f['observed'], 1, 100)} [{_n(f['low'], 1, 100)}, {_n(f['high'], 1, 100)}]") for f in s['fairness']]
