@@ -290,7 +290,7 @@ def class_figure(
         ax.plot(at[seen], 100*t.observed[seen], 'o', color=color, ms=5, label=f'observed, {who}, 95 % interval'); ax.plot(at[~seen], 100*t.high[~seen], 'v', color=color, mfc='white', ms=6)
         ax.plot(at, 100*t.predicted, '_', color=color, ms=16, mew=2, label=f'predicted, {who}')
         below.bar(at, 100*t.share, width=.9*step, color=color)
-    ax.set(yscale='log', ylabel='default rate, %'); _percent(ax.yaxis); ax.legend(frameon=False, ncol=len(tables), loc='upper left'); ax.grid(axis='x', visible=False)
+    ax.set(yscale='log', ylabel='default rate, %'); _percent(ax.yaxis); ax.legend(frameon=False, ncol=len(tables), loc='lower left', bbox_to_anchor=(0, 1)); ax.grid(axis='x', visible=False)
     below.set(xlabel='rating class', ylabel='loans, %', xticks=range(len(names)), xticklabels=names); below.grid(axis='x', visible=False)
     fig.align_ylabels(); fig.tight_layout()
     return fig
@@ -304,12 +304,12 @@ def dots_figure(
 )->Figure:
     "Estimates with their intervals, one row each, in panels that share the rows."
     at = np.arange(len(table))[::-1]
-    fig, axes = plt.subplots(1, len(panels), figsize=(1.6 + width*len(panels), .9 + .27*max(len(table), 3)), sharey=True, squeeze=False)
+    fig, axes = plt.subplots(1, len(panels), figsize=(1.6 + width*len(panels), 1.1 + .27*max(len(table), 3)), sharey=True, squeeze=False)
     for ax, (label, unit, value, low, high, beside, reference) in zip(axes.flat, panels):
         if reference is not None: ax.axvline(reference, color=GREY, lw=1, ls='--')
         ax.hlines(at, unit*table[low].astype(float), unit*table[high].astype(float), color=BLUE, lw=1.6)
         ax.plot(unit*table[value].astype(float), at, 'o', color=BLUE, ms=5, label='observed' if beside else None)
-        if beside: ax.plot(unit*table[beside].astype(float), at, 'D', color=RED, mfc='white', ms=5, label='predicted'); ax.legend(frameon=False, loc='best')
+        if beside: ax.plot(unit*table[beside].astype(float), at, 'D', color=RED, mfc='white', ms=5, label='predicted'); ax.legend(frameon=False, ncol=2, loc='lower right', bbox_to_anchor=(1, 1), borderaxespad=.1)
         ax.set_xlabel(label); ax.grid(axis='y', visible=False); ax.xaxis.set_major_locator(plt.MaxNLocator(5))
     axes.flat[0].set(yticks=at, yticklabels=table.index, ylim=(-.6, len(table) - .4))
     fig.tight_layout()
@@ -327,6 +327,7 @@ def trend_figure(
     fig, ax = plt.subplots(figsize=(7, 3.6))
     for (who, t), color in zip(series.items(), (BLUE, RED, GREY)):
         ax.fill_between(t.x, t.low.astype(float), t.high.astype(float), color=color, alpha=.15, lw=0)
+        ax.vlines(t.x, t.low.astype(float), t.high.astype(float), color=color, lw=1, alpha=.6)
         ax.plot(t.x, t.value.astype(float), color=color, marker='o', ms=4, label=f'{who}, 95 % interval')
     for (who, (x, v)), color in zip((points or {}).items(), (RED, GREY)): ax.plot(x, v, 'D', color=color, mfc='white', ms=5, label=who)
     ax.set(xlabel=xlabel, ylabel=ylabel, xscale='log' if log else 'linear')
