@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .additive import AdditiveModel, StrongestOf, interpolate, probability
 from .artifacts import canonical, current_version, read_version
-from .contract import FIELDS, dossier_from_json, dossier_to_json
+from .contract import dossier_from_json, dossier_to_json
 from .decision import cutoffs, motives, points, rating, recommendation
 from .features import FEATURES, features
 
