@@ -56,6 +56,7 @@ def rating(
     "The first class whose bound is not exceeded."
     return next(name for name, bound in classes if p <= bound)
 
+# %% ../nbs/09b_decision.ipynb #17aeeef1
 def rating_classes(
     y,                        # outcomes of the training loans, 1 for default
     p,                        # their out-of-fold probabilities
@@ -101,6 +102,7 @@ def decision_rule(
     return {'margin': margin, 'loss_given_default': loss_given_default, 'exposure': exposure, 'annual_cost': annual_cost, 'keep': keep,
             'accept_below': (1 - keep)*margin/(margin + loss), 'refuse_above': margin/(margin + loss)}
 
+# %% ../nbs/09b_decision.ipynb #33d66ced
 def cutoffs(
     rule:dict,                # from `decision_rule`
     taux_annuel:float|None=None,  # rate of the loan, % a year
@@ -145,6 +147,7 @@ def _not_given(name, dossier):
     return [c for c in FEATURES[name].champs if dossier[c] is None and c not in _OPTIONAL
             and not (c == 'date_embauche' and dossier['statut_emploi'] in _WITHOUT_JOB)]
 
+# %% ../nbs/09b_decision.ipynb #f0863897
 def motives(
     parts:dict,               # variable to contribution, log-odds
     x:dict,                   # features of the application

@@ -44,6 +44,7 @@ def _delong(y, *scores):
     spread = lambda rows, k: np.atleast_2d(np.cov(rows)) / k if k > 1 else np.eye(len(rows)) / 4
     return np.mean(bads, axis=1), spread(bads, m) + spread(goods, n)
 
+# %% ../nbs/09_evaluation.ipynb #82590031
 def auc_delong(
     y,                        # outcomes, True or 1 for default
     p                         # score, higher = riskier
@@ -77,6 +78,7 @@ def paired_auc(
     half = stats.norm.ppf(.975) * np.sqrt(max(c[0, 0] + c[1, 1] - 2*c[0, 1], 0))
     return float(areas[0] - areas[1]), float(areas[0] - areas[1] - half), float(areas[0] - areas[1] + half)
 
+# %% ../nbs/09_evaluation.ipynb #31b469aa
 def paired_brier(
     y,                        # outcomes
     p,                        # probabilities of one model
@@ -160,6 +162,7 @@ def jeffreys_test(
     defaults = np.asarray(defaults, dtype=float)
     return stats.beta.cdf(pd, defaults + .5, np.asarray(loans) - defaults + .5)
 
+# %% ../nbs/09_evaluation.ipynb #29f3ec63
 def class_table(
     classe,                   # label of each loan
     y,                        # outcomes
@@ -217,6 +220,7 @@ def segment_table(
                               (len(g), int(g.y.sum()), *auc_delong(g.y, g.p), g.p.mean(), g.y.mean(), float(low), float(high))))
     return pd.DataFrame.from_dict(rows, orient='index').rename_axis('group')
 
+# %% ../nbs/09_evaluation.ipynb #21a7f6cf
 def fairness_table(
     group,                    # label of each loan
     y,                        # outcomes
@@ -315,6 +319,7 @@ def dots_figure(
     fig.tight_layout()
     return fig
 
+# %% ../nbs/09_evaluation.ipynb #e9265e99
 @_styled
 def trend_figure(
     series:dict[str, pd.DataFrame],  # what it is to a table of x, value, low, high

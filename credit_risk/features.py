@@ -96,6 +96,7 @@ def feature(
 _MOIS, _ANS, _EUR, _PART, _FOIS = ('mois', 'months'), ('ans', 'years'), ('€', '€'), ('%', '%'), ('fois', 'times')
 _PRET = 'mensualite montant duree_mois taux_annuel'    # the facts that give an instalment
 
+# %% ../nbs/05_features.ipynb #4ee516da
 def ratio(
     a:float|None,             # numerator
     b:float|None              # denominator

@@ -192,6 +192,7 @@ slope {_n(whole['slope'], 2)} [{_n(whole['slope_low'], 2)}, {_n(whole['slope_hig
 
 The prediction holds in {sum(c['holds'] for c in classes)} of {len(classes)} classes (two-sided binomial test at 5 %).{f" Mean true probability of the others, this bank being simulated: {', '.join(truth)}." if truth else ''} Years whose whole rate does not agree with the prediction: {', '.join(shaken) or 'none'}."""
 
+# %% ../nbs/14_pipeline.ipynb #bfac0f48
 def _fairness(s):
     rows = [(f"{f['attribute']}: {f['group']}", f['loans'], _share(f, 'accepted'), _share(f, 'payers_not_accepted'), _n(f['predicted'], 1, 100), f"{_n(f['observed'], 1, 100)} [{_n(f['low'], 1, 100)}, {_n(f['high'], 1, 100)}]") for f in s['fairness']]
     off = [f"{f['attribute']}: {f['group']}" for f in s['fairness'] if not f['low'] <= f['predicted'] <= f['high']]
