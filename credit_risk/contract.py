@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['CLIENT', 'COMPTE', 'DEMANDE', 'SECTIONS', 'FIELDS', 'STATUTS', 'BANK_ONLY', 'AGE_MIN', 'AGE_MAX', 'Client', 'Compte',
            'Demande', 'EXAMPLE', 'Field', 'years_between', 'disagreements', 'InlineRequest', 'ClientRequest',
-           'BadRequest', 'flatten', 'parse_request', 'dossier_to_json', 'dossier_from_json', 'Raison', 'Anomalie',
-           'Modele', 'Result']
+           'BadRequest', 'flatten', 'parse_request', 'dossier_to_json', 'dossier_from_json', 'Raison', 'Motif',
+           'Intervalle', 'Seuils', 'Anomalie', 'Modele', 'Result']
 
 # %% ../nbs/00_contract.ipynb #89bd4cde
 import re
@@ -316,6 +316,24 @@ class Raison(BaseModel):
     libelle:str = PydanticField(description='the reason in French')
     label:str = PydanticField(description='the reason in English')
 
+class Motif(BaseModel):
+    "A reason against the applicant, in words that they can recognise: the adverse parts of a score, those that say the same thing added together."
+    code:str = PydanticField(description='one of `features.MOTIFS`, or inconnu where facts were not given')
+    contribution:float = PydanticField(gt=0, description='what it adds to the log-odds of default, against the average application')
+    libelle:str = PydanticField(description='the motive in French')
+    label:str = PydanticField(description='the motive in English')
+    champs:list[str] = PydanticField(description='facts of the application that it rests on')
+
+class Intervalle(BaseModel):
+    "How sure the probability is: the two calibrated probabilities of Venn-Abers, widened to hold the one that is given. It has no confidence level: it narrows as training loans of like score become many."
+    bas:float = PydanticField(ge=0, le=1)
+    haut:float = PydanticField(ge=0, le=1)
+
+class Seuils(BaseModel):
+    "Cut-offs of the recommendation for a loan of this rate and term."
+    accepter:float = PydanticField(ge=0, le=1, description='accepted where the whole interval lies below')
+    refuser:float = PydanticField(ge=0, le=1, description='refused where the whole interval lies above: the probability at which the loan earns nothing')
+
 class Anomalie(BaseModel):
     "Whether the application resembles those the bank has seen."
     est_atypique:bool = PydanticField(description='score above the threshold')
@@ -333,10 +351,13 @@ class Result(BaseModel):
     decision_id:str = PydanticField(description='identifier of the audited decision')
     date_demande:date
     probabilite_defaut:float = PydanticField(ge=0, le=1, description='probability that the loan ends in default')
+    intervalle:Optional[Intervalle] = None
     score:int = PydanticField(description='scorecard points: 600 at odds of 50 to 1, 20 more double the odds')
-    classe_risque:str = PydanticField(description='A (best) to G')
+    classe_risque:str = PydanticField(description='A (best) to G: the band of the master scale (1, 2, 4, 8, 16, 32, 100 %) that holds the mean probability of the class')
     recommandation:Literal['accepter', 'examiner', 'refuser']
+    seuils:Optional[Seuils] = None
     base:float = PydanticField(description='log-odds of default before any reason: the average application')
     raisons:list[Raison]
+    motifs:list[Motif] = PydanticField(default=[], description='at most four, the heaviest first; empty where nothing speaks against the applicant')
     anomalie:Anomalie
     modele:Modele

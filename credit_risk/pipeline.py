@@ -162,32 +162,103 @@ def assemble(
     return version
 
 # %% ../nbs/14_pipeline.ipynb #dabd1032
+def _n(value, digits=3, unit=1, sign=''):
+    "A number of the card."
+    return 'not measurable' if value is None else f'{unit*value:.{digits}f}{sign}'
+
+def _share(row, name): return f"{_n(row[name], 1, 100, ' %')} [{_n(row[f'{name}_low'], 1, 100)}, {_n(row[f'{name}_high'], 1, 100)}]"
+
+def _rows(head, rows):
+    "A Markdown table."
+    return '\n'.join(f"| {' | '.join(map(str, r))} |" for r in (head, ['---']*len(head), *rows))
+
+def _performance(s):
+    against = [(name, _n(c['auc']), f"{_n(c['auc_gap'], 4)} [{_n(c['auc_gap_low'], 4)}, {_n(c['auc_gap_high'], 4)}]", c['auc_verdict'], c['brier_verdict']) for name, c in s['challengers'].items()]
+    oracle = s.get('oracle')
+    return f"""**Out of time** ({s['n']} loans, {s['defaults']} defaults): AUC {_n(s['auc'])} (95 % interval {_n(s['auc_low'])} to {_n(s['auc_high'])}), Gini {_n(s['gini'])}, KS {_n(s['ks'])}, Brier {_n(s['brier'], 4)}, log loss {_n(s['log_loss'], 4)}.
+
+{_rows(('challenger', 'AUC', 'champion less challenger, 95 % interval', 'AUC: the champion is', 'Brier: the champion is'), against)}
+
+A difference whose interval holds zero is noise.{f" On this simulated bank the champion has {_n(oracle['gini_share'], 1, 100, ' %')} of the Gini of the true probabilities." if oracle else ''}"""
+
+# %% ../nbs/14_pipeline.ipynb #74a18f56
+def _calibration(s):
+    whole, classes = s['calibration'], s['by_class']
+    rows = [(c['classe'], c['loans'], c['defaults'], _n(c['predicted'], 2, 100), f"{_n(c['observed'], 2, 100)} [{_n(c['low'], 2, 100)}, {_n(c['high'], 2, 100)}]", _n(c['jeffreys_p']), 'yes' if c['holds'] else 'no') for c in classes]
+    truth = [f"{c['classe']} {_n(c['truth'], 2, 100)} % (p-value of the outcomes under it {_n(c['binomial_p'])})" for c, k in zip(s.get('by_class_truth', ()), classes) if not k['holds']]
+    shaken = [f"{y['year']} ({_n(y['predicted'], 1, 100)} % predicted, {_n(y['observed'], 1, 100)} % observed)" for y in s['by_year'] if not y['stable']]
+    return f"""Mean probability {_n(s['mean_probability'], 4)} against an observed rate of {_n(s['default_rate'], 4)}. Calibration error {_n(s['ece'], 4)}; a model that is right would show {_n(s['ece_by_chance'], 4)} by chance. Intercept {_n(whole['intercept'], 2)} [{_n(whole['intercept_low'], 2)}, {_n(whole['intercept_high'], 2)}],
+slope {_n(whole['slope'], 2)} [{_n(whole['slope_low'], 2)}, {_n(whole['slope_high'], 2)}], Hosmer-Lemeshow p-value {_n(whole['hosmer_lemeshow_p'])}.
+
+{_rows(('class', 'loans', 'defaults', 'predicted, %', 'observed, %', 'Jeffreys p-value', 'holds'), rows)}
+
+The prediction holds in {sum(c['holds'] for c in classes)} of {len(classes)} classes (two-sided binomial test at 5 %).{f" Mean true probability of the others, this bank being simulated: {', '.join(truth)}." if truth else ''} Years whose whole rate does not agree with the prediction: {', '.join(shaken) or 'none'}."""
+
+# %% ../nbs/14_pipeline.ipynb #bfac0f48
+def _fairness(s):
+    rows = [(f"{f['attribute']}: {f['group']}", f['loans'], _share(f, 'accepted'), _share(f, 'payers_not_accepted'), _n(f['predicted'], 1, 100), f"{_n(f['observed'], 1, 100)} [{_n(f['low'], 1, 100)}, {_n(f['high'], 1, 100)}]") for f in s['fairness']]
+    off = [f"{f['attribute']}: {f['group']}" for f in s['fairness'] if not f['low'] <= f['predicted'] <= f['high']]
+    return f"""{_rows(('group', 'loans', 'recommended for acceptance', 'payers not recommended', 'predicted, %', 'observed, %'), rows)}
+
+Groups whose prediction lies outside the interval of their rate: {', '.join(off) or 'none'}. Sex is not an input; age and marital status are: their use needs the opinion of a lawyer in the country of the bank."""
+
+def _limits(s):
+    moved = [f['feature'] for f in s['psi_features'] if f['psi'] > .25]
+    heavy = ', '.join(f"{g['fact']} ({_n(g['auc_change'])})" for g in s['without_fact'][:3])
+    weak = [g['segment'] for g in s['by_segment'] if g['auc_high'] is not None and s['auc'] is not None and g['auc_high'] < s['auc']]
+    half = [g for g in s['facts_missing_at_random']][-1:]
+    return '\n'.join(f'- {line}' for line in (
+        'The economy is not an input: in a recession the ranking holds better than the level, as the years above show.',
+        'Only accepted loans have outcomes; nothing is known of those that were refused.',
+        f"Features that have moved since training (PSI above .25): {', '.join(moved) or 'none'}. The PSI of the score is {_n(s['psi_score']['psi'])}, {_n(s['psi_score']['limit'])} being the limit by chance.",
+        f"Facts that it cannot do without (change of the AUC when removed): {heavy}." + (f" With {_n(half[0]['share'], 0, 100)} % of all facts missing the AUC is {_n(half[0]['auc'])}." if half else ''),
+        f"Segments that are ranked worse than the whole, beyond their interval: {', '.join(weak) or 'none'}.",
+        f"Expected profit rests on assumptions: {_n(s['decision']['loss_given_default'], 0, 100)} % lost of the exposure, an exposure of {_n(s['decision']['exposure'], 0, 100)} % of the amount, {_n(s['decision']['annual_cost'], 1)} % a year of cost."))
+
+# %% ../nbs/14_pipeline.ipynb #ef5e49a2
 def model_card(
     version:str,              # name
     origin:dict,              # from `origin_of`
     metrics:dict              # content of metrics.json
 )->str:                       # Markdown
     "One page for the person who signs."
-    s, a, n = metrics['scorer'], metrics['anomaly'], lambda v, d=3: 'not measurable' if v is None else f'{v:.{d}f}'
+    s, a = metrics['scorer'], metrics['anomaly']
     return f"""# Model card: version {version}
 
 Two additive models: a probability of default, and a flag for atypical applications.
 
-**Intended use.** Support of a loan officer's decision on consumer loans of the bank whose data it was fitted on. Not for other products, countries or
-populations, and not for a fully automated refusal. `sexe` and `departement` are not inputs.
+## Intended use
 
-**Data.** {origin['applications']} applications; those before {metrics['split_date']} teach, those from that day on judge. Only loans whose whole cohort has ended count.
+Support of a loan officer's decision on consumer loans of the bank whose data it was fitted on. Not for other products, countries or populations, and not for a fully automated refusal. `sexe` and `departement` are not inputs.
 
-**Probability of default, out of time** ({s['n']} loans, {s['defaults']} defaults):
-AUC {n(s['auc'])} (95 % interval {n(s['auc_low'])} to {n(s['auc_high'])}), Gini {n(s['gini'])}, KS {n(s['ks'])}, Brier {n(s['brier'], 4)}, log loss {n(s['log_loss'], 4)}, calibration error {n(s['ece'], 4)}.
-Mean probability {n(s['mean_probability'], 4)} against an observed rate of {n(s['default_rate'], 4)}.
+## Data
 
-**Atypical applications, out of time** ({a['n']} applications): alert rate {n(a['alert_rate'])} (95 % interval {n(a['alert_rate_low'])} to {n(a['alert_rate_high'])}) for a chosen {n(a['chosen_rate'])};
-recall of injected anomalies {n(a['recall'])}, by kind: {', '.join(f'{k} {n(v, 2)}' for k, v in a['recall_by_kind'].items())}.
+{origin['applications']} applications; those before {metrics['split_date']} teach, those from that day on judge. Only loans whose whole cohort has ended count.
 
-**Limits.** The economy is not an input: in a recession the ranking holds and the level is too low. Only accepted loans have outcomes. Groups with few loans have wide intervals: see the run report.
+## Performance
 
-**Origin.** data {origin['data'][:16]}, code {origin['code'][:16]}, {', '.join(f'{k} {v}' for k, v in origin['libraries'].items())}.
+{_performance(s)}
+
+## Calibration
+
+{_calibration(s)}
+
+## Fairness
+
+{_fairness(s)}
+
+## Atypical applications
+
+Out of time, {a['n']} applications: alert rate {_n(a['alert_rate'])} (95 % interval {_n(a['alert_rate_low'])} to {_n(a['alert_rate_high'])}) for a chosen {_n(a['chosen_rate'])};
+recall of injected anomalies {_n(a['recall'])}, by kind: {', '.join(f'{k} {_n(v, 2)}' for k, v in a['recall_by_kind'].items())}.
+
+## Limits
+
+{_limits(s)}
+
+## Origin
+
+Data {origin['data'][:16]}, code {origin['code'][:16]}, {', '.join(f'{k} {v}' for k, v in origin['libraries'].items())}.
 """
 
 # %% ../nbs/14_pipeline.ipynb #2cbad4fe

@@ -135,8 +135,9 @@ def train(directory: Path) -> None:
     from credit_risk.artifacts import promote, write_version
     from credit_risk.bank import create_bank
     from credit_risk.database import all_dossiers, connect
+    from credit_risk.decision import scorecard
     from credit_risk.features import feature_table
-    from credit_risk.scorer import CreditScorer, scorecard
+    from credit_risk.scorer import CreditScorer
     from credit_risk.scoring import golden_rows, models_from
     engine = connect(f"sqlite:///{directory}/bank.db")
     create_bank(engine, n_clients=1_500, progress=False)
@@ -145,7 +146,8 @@ def train(directory: Path) -> None:
     X = feature_table(d for d, _ in known)
     pd_model = CreditScorer(bags=1, pairs=2, folds=0, n_jobs=1).fit(X, [status == "Défaut" for _, status in known])
     detector = AnomalyDetector(pairs=5, bags=1, n_jobs=1).fit(X)
-    scorer = {"model": pd_model.to_additive().to_dict(), "scorecard": scorecard()}
+    curve = {"log_odds": [-7, -3, 0, 5], "low": [.001, .03, .4, .95], "high": [.003, .07, .6, .99]}    # made up: these tests ask only that it is applied
+    scorer = {"model": pd_model.to_additive().to_dict(), "scorecard": scorecard(), "interval": curve}
     anomaly = {"model": detector.to_additive().to_dict(), "threshold": detector.threshold_, "percentiles": detector.percentiles_}
     golden = golden_rows([d for d, _ in known[:5]], models_from("test", scorer, anomaly))
     files = {"scorer.json": scorer, "anomaly.json": anomaly, "metrics.json": {}, "model_card.md": "Fitted by the tests on simulated data."}

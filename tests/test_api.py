@@ -10,6 +10,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from datetime import date, timedelta
+from math import log
 
 import jsonschema
 import pytest
@@ -19,6 +20,7 @@ from api.audit import verify
 from credit_risk.bank import create_bank
 from credit_risk.contract import EXAMPLE, FIELDS, SECTIONS, Result
 from credit_risk.database import connect, dossier_of_client
+from credit_risk.features import MOTIFS
 
 TOMORROW = (date.today() + timedelta(days=1)).isoformat()
 
@@ -80,6 +82,21 @@ def test_a_client_of_the_bank_scores_as_the_same_facts_inline(service):
         assert by_id.json | {"decision_id": ""} == by_facts.json | {"decision_id": ""}
         [(audited,)] = service.sql("select dossier from decisions where decision_id = ?", by_id.json["decision_id"])
         assert json.loads(audited)["client_id"] == client_id
+
+
+def test_an_answer_says_what_speaks_against_the_applicant_and_where_the_cut_offs_are(service):
+    poor = changed(nb_rejets_12m=6, nb_rejets_3m=3, mois_depuis_rejet=1, jours_decouvert_12m=200, jours_decouvert_3m=60, revenu_mensuel=900.0, epargne=None)
+    for body in (EXAMPLE, poor):
+        answer = service.score(body).json
+        motives, cuts = answer["motifs"], answer["seuils"]
+        assert len(motives) <= 4 and [m["contribution"] for m in motives] == sorted((m["contribution"] for m in motives), reverse=True)
+        assert all(m["contribution"] > 0 and set(m["champs"]) <= set(FIELDS) and m["libelle"] and m["label"] for m in motives)
+        assert {m["code"] for m in motives} <= {*MOTIFS, "inconnu"}
+        assert abs(answer["score"] - (600 - 20 / log(2) * (log(answer["probabilite_defaut"] / (1 - answer["probabilite_defaut"])) + log(50)))) <= .5 + 1e-9
+        low, high = answer["intervalle"]["bas"], answer["intervalle"]["haut"]
+        assert low <= answer["probabilite_defaut"] <= high and low < high
+        assert answer["recommandation"] == ("refuser" if low > cuts["refuser"] else "accepter" if high < cuts["accepter"] and not answer["anomalie"]["est_atypique"] else "examiner")
+    assert "rejets" in {m["code"] for m in motives} and "rejets" not in {m["code"] for m in service.score(EXAMPLE).json["motifs"]}
 
 
 def test_only_three_facts_are_needed(service):

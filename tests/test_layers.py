@@ -12,7 +12,7 @@ FORBIDDEN = {"pandas", "numpy", "scipy", "sklearn", "interpret", "joblib", "matp
              "ipykernel", "jupyter_client", "jupyter_core", "nbconvert", "nbformat", "nbclient", "notebook", "pytest"}
 SERVING = {  # each module of the serving path, and the most that it may import of the library
     "contract": set(), "features": {"contract"}, "additive": {"contract"}, "artifacts": {"contract"}, "database": {"contract"},
-    "scoring": {"additive", "artifacts", "contract", "features"}}
+    "decision": {"additive", "contract", "features"}, "scoring": {"additive", "artifacts", "contract", "decision", "features"}}
 LIBRARY = {path.stem: path for path in (ROOT / "credit_risk").glob("*.py") if not path.stem.startswith("_")}
 API = {path.stem: path for path in (ROOT / "api").glob("*.py")}
 

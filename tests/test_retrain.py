@@ -33,7 +33,11 @@ def check_version(artifacts: Path) -> dict:
     assert {"auc", "auc_low", "auc_high", "gini", "ks", "brier", "ece", "log_loss", "n"} <= set(content["metrics"]["scorer"])
     assert {"alert_rate", "recall", "n"} <= set(content["metrics"]["anomaly"])
     assert content["metrics"]["scorer"]["auc_low"] <= content["metrics"]["scorer"]["auc"] <= content["metrics"]["scorer"]["auc_high"]
-    assert version in (artifacts/version/"model_card.md").read_text("utf-8")
+    assert {"calibration", "by_class", "by_year", "by_segment", "fairness", "psi_score", "challengers", "profit", "learning_curve", "without_fact"} <= set(content["metrics"]["scorer"])
+    rates = [c["observed"] for c in content["metrics"]["scorer"]["by_class_out_of_fold"]]
+    assert rates == sorted(rates) and len(rates) == len(content["scorer"]["scorecard"]["classes"]), "classes whose rates of default do not rise"
+    card = (artifacts/version/"model_card.md").read_text("utf-8")
+    assert version in card and "nan" not in card and "None" not in card
     return content["metrics"]
 
 
