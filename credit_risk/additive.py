@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['axis_variables', 'axis_name', 'axis_size', 'axis_values', 'axis_positions', 'AdditiveModel', 'affine', 'probability',
-           'interpolate', 'StrongestOf']
+           'interpolate', 'interpolate_many', 'StrongestOf']
 
 # %% ../nbs/06_additive.ipynb #28d7f3fd
 from bisect import bisect_right
@@ -186,6 +186,18 @@ def interpolate(
     i = min(bisect_right(xs, x), len(xs) - 1)
     return ys[i-1] + (ys[i] - ys[i-1]) * (x - xs[i-1]) / (xs[i] - xs[i-1])
 
+def interpolate_many(
+    x,                        # array: where to read
+    xs:list[float],           # increasing
+    ys:list[float]            # values at `xs`
+):                            # array with the same bits as `interpolate` one by one
+    "Read a piecewise linear curve at many places."
+    import numpy as np
+    xs, ys = np.asarray(xs), np.asarray(ys)
+    if len(xs) == 1: return np.full(len(x), ys[0])
+    i = np.clip(np.searchsorted(xs, x, side='right'), 1, len(xs) - 1)
+    return np.where(x <= xs[0], ys[0], ys[i-1] + (ys[i] - ys[i-1]) * (x - xs[i-1]) / (xs[i] - xs[i-1]))
+
 class StrongestOf:
     "Several additive models, each with the curve from its score to its surprise; the score is the largest surprise."
     def __init__(self,
@@ -193,6 +205,15 @@ class StrongestOf:
         surprise:dict[str, dict]              # name to {scores: [...], surprise: [...]}
     ):
         self.components, self.surprise = components, surprise
+        axes, terms = [], []
+        self._slices = []
+        for name, m in components.items():
+            for a in m.axes:
+                if a not in axes: axes.append(a)
+            at, start = [axes.index(a) for a in m.axes], len(terms)
+            terms += [{'axes': [at[i] for i in t['axes']], 'values': t['values']} for t in m.terms]
+            self._slices.append((name, m, slice(start, len(terms)), surprise[name]['scores'], surprise[name]['surprise']))
+        self._tables = AdditiveModel(0.0, axes, terms)
 
     def to_dict(self)->dict:
         return {'components': {n: m.to_dict() for n, m in self.components.items()}, 'surprise': self.surprise}
@@ -205,22 +226,33 @@ class StrongestOf:
         x:dict                # variable to value
     )->tuple[float,str,list]: # surprise, name of the component that says it, and its term values
         "Score one row, keeping what is needed to explain it."
-        best = None
-        for name, model in self.components.items():
-            values, curve = model.term_values(x), self.surprise[name]
-            s = interpolate(model.total(values), curve['scores'], curve['surprise'])
-            if best is None or s > best[0]: best = s, name, values
-        return best
+        values, best = self._tables.term_values(x), None
+        for name, model, part, xs, ys in self._slices:
+            s = interpolate(model.total(values[part]), xs, ys)
+            if best is None or s > best[0]: best = s, name, part
+        return best[0], best[1], values[best[2]]
+
+    def surprise_of(self,
+        totals                # one array of scores a component, in order
+    ):                        # array: components by rows
+        "From scores to surprises."
+        import numpy as np
+        return np.array([interpolate_many(np.asarray(t, dtype=float), xs, ys) for t, (_, _, _, xs, ys) in zip(totals, self._slices)])
 
     def score_columns(self,
         X                     # pandas DataFrame
     )->tuple:                 # surprises; index of the component of each; one list of term columns a component
         "Score many rows, with the same bits."
         import numpy as np
-        columns = [m.term_columns(X) for m in self.components.values()]
-        each = []
-        for (name, model), values in zip(self.components.items(), columns):
-            curve, totals = self.surprise[name], np.broadcast_to(model.total(values), len(X))
-            each.append([interpolate(t, curve['scores'], curve['surprise']) for t in totals.tolist()])
-        each = np.array(each)
+        values = self._tables.term_columns(X)
+        columns = [values[part] for _, _, part, _, _ in self._slices]
+        each = self.surprise_of([np.broadcast_to(m.total(v), len(X)) for (_, m, _, _, _), v in zip(self._slices, columns)])
         return each.max(axis=0), each.argmax(axis=0), columns
+
+    def surprises(self,
+        X,                    # pandas DataFrame
+        rows:int=10_000       # at a time: what the tables say of them stays in the processor's cache
+    ):                        # array
+        "Score many rows in little memory."
+        import numpy as np
+        return np.concatenate([self.score_columns(X.iloc[i:i+rows])[0] for i in range(0, len(X), rows)] or [np.empty(0)])
