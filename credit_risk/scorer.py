@@ -145,7 +145,8 @@ class CreditScorer(ClassifierMixin, BaseEstimator):
             richer = self._bags(X, bad, wider, shape, seed=self.random_state, folds=folds)
             if _gain(bad, bags.oof, richer.oof) > 0: axes, bags = wider, richer
         moves = strength(purify(tables_of(bags, axes), P := positions_of(axes, X)), P)
-        pairs = sorted((k for k in moves if len(k) == 2), key=lambda k: -moves[k])[:self.pairs*(1 if self.signs else 3)]
+        allowed = self.pairs if self.signs else min(3*self.pairs, max(self.pairs, len(X)//10))    # a pair wants rows to learn from
+        pairs = sorted((k for k in moves if len(k) == 2), key=lambda k: -moves[k])[:allowed]
         return axes, [list(k) for k in pairs] + [[j] for j in range(len(axes))]
 
     def _grow(self, X, bad, axes, together):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from service import ROOT, environment
 
-FORBIDDEN = {"pandas", "numpy", "scipy", "sklearn", "interpret", "joblib", "matplotlib", "seaborn", "statsmodels", "nbdev", "fastcore", "execnb", "papermill", "IPython",
+FORBIDDEN = {"pandas", "numpy", "scipy", "sklearn", "interpret", "lightgbm", "joblib", "matplotlib", "seaborn", "statsmodels", "nbdev", "fastcore", "execnb", "papermill", "IPython",
              "ipykernel", "jupyter_client", "jupyter_core", "nbconvert", "nbformat", "nbclient", "notebook", "pytest"}
 SERVING = {  # each module of the serving path, and the most that it may import of the library
     "contract": set(), "features": {"contract"}, "additive": {"contract"}, "artifacts": {"contract"}, "database": {"contract"},
