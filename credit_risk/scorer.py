@@ -17,7 +17,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.utils.validation import check_is_fitted
 
 from .additive import AdditiveModel, affine, axis_variables, interpolate, probability
-from .boosting import SHAPES, add_tables, additive_model, axes_of, grow_bags, positions_of, propose_axes, purify, strength, tables_of, tree_inputs
+from .boosting import SHAPES, THREE, add_tables, additive_model, axes_of, grow_bags, positions_of, propose_axes, purify, strength, tables_of, tree_inputs
 
 # %% ../nbs/07_scorer.ipynb #1c013521
 def prepare(
@@ -164,17 +164,19 @@ class CreditScorer(ClassifierMixin, BaseEstimator):
         coarse = axes_of(X, [{k: v for k, v in a.items() if k != 'cuts'} for a in axes if 'variable' not in a], 12)
         some = np.random.default_rng(self.random_state).permutation(len(X))[:_SEARCHED]
         few = X.iloc[some].reset_index(drop=True)
-        look = self._bags(few, bad[some], coarse, SHAPES['deeper'], start=self.oof_[some], seed=self.random_state + 7)
-        self.deeper_ = float(_gain(bad[some], self.oof_[some], look.oof))
-        if self.deeper_ < 2: return axes, positions, tables
-        P = positions_of(coarse, few)
+        look, P = self._bags(few, bad[some], coarse, THREE | {'max_depth': 3}, seed=self.random_state + 7), positions_of(coarse, few)
         moves = strength(purify(tables_of(look, coarse), P), P)
         groups = [list(k) for k in sorted((k for k in moves if len(k) == 3), key=lambda k: -moves[k])[:self.triples]]
-        more = self._bags(X, bad, coarse, SHAPES['deeper'], groups + [[j] for j in range(len(coarse))], self.oof_, seed=self.random_state + 8)
-        if _gain(bad, self.oof_, more.oof) < 2: return axes, positions, tables
-        self.oof_ = more.oof
-        moved = {tuple(j + len(axes) for j in k): t for k, t in tables_of(more, coarse).items()}
-        return axes + coarse, np.column_stack([positions, positions_of(coarse, X)]), add_tables(tables, moved)
+        more = self._bags(X, bad, coarse, THREE, groups + [[j] for j in range(len(coarse))], seed=self.random_state + 8)
+        both = np.column_stack([self.oof_, more.oof])
+        mix = LogisticRegression(C=1e6).fit(both, bad)
+        self.deeper_ = float(_gain(bad, self.oof_, mix.decision_function(both)))
+        if self.deeper_ < 2 or mix.coef_.min() <= 0: return axes, positions, tables
+        (old, new), shift = mix.coef_[0], mix.intercept_[0]
+        self.oof_ = mix.decision_function(both)
+        moved = {tuple(j + len(axes) for j in k): new*t for k, t in tables_of(more, coarse).items()}
+        start = new*np.log(bad.mean()/(1 - bad.mean())) + shift
+        return axes + coarse, np.column_stack([positions, positions_of(coarse, X)]), add_tables({k: old*t for k, t in tables.items()}, moved, {(): start})
 
     def decision_function(self, X)->np.ndarray:
         "Log-odds of default."
