@@ -144,10 +144,9 @@ def train(directory: Path) -> None:
     with engine.connect() as connection: known = [(d, o["statut_pret"]) for d, o in all_dossiers(connection) if o["statut_pret"]]
     engine.dispose()
     X = feature_table(d for d, _ in known)
-    pd_model = CreditScorer(bags=1, pairs=2, folds=0, n_jobs=1).fit(X, [status == "Défaut" for _, status in known])
-    detector = AnomalyDetector(pairs=5, bags=1, n_jobs=1).fit(X)
-    curve = {"log_odds": [-7, -3, 0, 5], "low": [.001, .03, .4, .95], "high": [.003, .07, .6, .99]}    # made up: these tests ask only that it is applied
-    scorer = {"model": pd_model.to_additive().to_dict(), "scorecard": scorecard(), "interval": curve}
+    pd_model = CreditScorer(pairs=8, ratios=6).fit(X, [status == "Défaut" for _, status in known])
+    detector = AnomalyDetector(pairs=5, bags=1).fit(X)
+    scorer = {"model": pd_model.to_additive().to_dict(), "scorecard": scorecard(), "interval": pd_model.interval_}
     anomaly = {"model": detector.to_additive().to_dict(), "threshold": detector.threshold_, "percentiles": detector.percentiles_}
     golden = golden_rows([d for d, _ in known[:5]], models_from("test", scorer, anomaly))
     files = {"scorer.json": scorer, "anomaly.json": anomaly, "metrics.json": {}, "model_card.md": "Fitted by the tests on simulated data."}
