@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help run test retrain bench notebooks readme lint lock lab system clean
+.PHONY: help run test retrain bench notebooks readme lint lock lab system openmp clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -26,31 +26,40 @@ $(VENV)/.run $(VENV)/.dev: $(VENV)/.%: $(VENV)/.tools requirements/%.lock setup.
 	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
-run: $(VENV)/.run ## create what is missing, then serve on 127.0.0.1:8000 (PORT changes it)
+run: $(VENV)/.run openmp ## create what is missing, then serve on 127.0.0.1:8000 (PORT changes it)
 	@$(BIN)/credit-risk init-db --simulate 20000
 	@test -e $${CREDIT_RISK_ARTIFACTS:-artifacts}/current || $(BIN)/credit-risk retrain
 	@echo "Open this address:"
 	@exec $(BIN)/python -m api --port $(PORT) --print-key
 
-retrain: $(VENV)/.run ## run the training notebooks on the bank and promote the models
+retrain: $(VENV)/.run openmp ## run the training notebooks on the bank and promote the models
 	$(BIN)/credit-risk retrain
 
-test: $(VENV)/.dev system ## every promise: the notebooks, then HTTP, SQL, papermill and browser tests
+test: $(VENV)/.dev system openmp ## every promise: the notebooks, then HTTP, SQL, papermill and browser tests
 	$(BIN)/nbdev_test --n_workers 2
 	$(BIN)/python -m pytest -q
+
+# $(call install,packages): as root or by sudo without a password; else say what an administrator must do
+define install
+	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then as=""; \
+	elif command -v apt-get >/dev/null && sudo -n true 2>/dev/null; then as="sudo"; \
+	else echo "make: these packages are needed, and only an administrator can install them:$(1)" >&2; \
+	     echo "      on Debian or Ubuntu: sudo apt-get install$(1)" >&2; exit 1; fi; \
+	$$as apt-get -qq update && DEBIAN_FRONTEND=noninteractive $$as apt-get -qq install -y --no-install-recommends $(1) >/dev/null
+endef
 
 system: ## MariaDB and Chromium, which the tests start themselves
 	@missing=""; \
 	command -v mariadbd >/dev/null || test -x /usr/sbin/mariadbd || missing="$$missing mariadb-server"; \
 	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || missing="$$missing chromium"; \
 	test -z "$$missing" && exit 0; \
-	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then as=""; \
-	elif command -v apt-get >/dev/null && sudo -n true 2>/dev/null; then as="sudo"; \
-	else echo "make: the tests need these packages, which only an administrator can install:$$missing" >&2; \
-	     echo "      on Debian or Ubuntu: sudo apt-get install$$missing" >&2; exit 1; fi; \
-	$$as apt-get -qq update && DEBIAN_FRONTEND=noninteractive $$as apt-get -qq install -y --no-install-recommends $$missing >/dev/null
+	$(call install,$$missing)
 
-bench: $(VENV)/.dev system ## run the benchmark notebooks; executed copies in var/bench
+openmp: $(VENV)/.tools ## the system library that LightGBM runs on, to train
+	@$(BIN)/python -c 'import ctypes; ctypes.CDLL("libgomp.so.1")' 2>/dev/null && exit 0; \
+	$(call install, libgomp1)
+
+bench: $(VENV)/.dev system openmp ## run the benchmark notebooks; executed copies in var/bench
 	@mkdir -p var/bench
 	@for notebook in nbs/runs/bench_*.ipynb; do $(BIN)/papermill $$notebook var/bench/$$(basename $$notebook) || exit 1; done
 
