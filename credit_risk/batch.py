@@ -139,13 +139,14 @@ def _write_parquet(name, columns, parts, source):
     with pq.ParquetWriter(name, schema) as writer:
         for part in parts: writer.write_table(pa.Table.from_pylist(part, schema=schema))
 
-# %% ../nbs/11c_batch.ipynb #b164d27a
+# %% ../nbs/11c_batch.ipynb #91ff627d
 def score_file(
     source:str|Path,          # .csv or .parquet
     target:str|Path,          # .csv or .parquet, replaced as a whole
     models:Models,            # from `load_models`
     today:date|None=None,     # date_demande where a row has none; default: today
-    progress:bool=True        # a bar on stderr
+    progress:bool=True,       # a bar on stderr
+    part:int=2_000            # rows in memory at once
 )->dict:                      # {rows, scored, refused}
     "Score a file in bounded memory."
     from tqdm import tqdm
@@ -159,14 +160,14 @@ def score_file(
         _check(source, names)
         columns = [n for n in names if n not in FIELDS] + list(ANSWER)
         write = _write_csv if _kind(target) == '.csv' else _write_parquet
-        with _whole(target) as name: write(name, columns, _scored(rows, models, today, seen), source)
+        with _whole(target) as name: write(name, columns, _scored(rows, models, today, seen, part), source)
     return seen
 
 def _n_rows(path):
     import pyarrow.parquet as pq
     return pq.read_metadata(path).num_rows
 
-def _scored(rows, models, today, seen, size=2_000):
+def _scored(rows, models, today, seen, size):
     "Answers, part by part: only one part is in memory."
     while part := list(islice(rows, size)):
         answers = [row | score_row(row, models, today) for row in part]
