@@ -44,6 +44,13 @@ def read_key(env: Mapping[str, str]) -> str:
     return key
 
 
+def _within_seconds(url):
+    "A database server that no longer answers must not hold a request for ever."
+    url = sa.make_url(url)
+    limits = {"connect_timeout": "5", "read_timeout": "10", "write_timeout": "10"}
+    return url.render_as_string(False) if url.get_backend_name() == "sqlite" else url.update_query_dict(limits | dict(url.query)).render_as_string(False)
+
+
 def _rate(text):
     try:
         return limits.parse(text)
@@ -75,7 +82,7 @@ def read_config(env: Mapping[str, str] = os.environ) -> Config:
     "The configuration, checked as far as it can be without opening the bank."
     key = read_key(env)
     try:
-        engine = connect(database_url(env.get("CREDIT_RISK_DATABASE_URL")))
+        engine = connect(_within_seconds(database_url(env.get("CREDIT_RISK_DATABASE_URL"))))
     except sa.exc.ArgumentError:  # its message may quote a password
         raise ConfigError("CREDIT_RISK_DATABASE_URL must read sqlite:///FILE or mariadb://USER:PASSWORD@HOST/NAME") from None
     except (ValueError, OSError) as e:

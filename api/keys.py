@@ -54,11 +54,17 @@ class KeyRing:
             return None
         return found if found.expire_le is None or found.good(instant()) else None
 
-    def wait(self, key: Key) -> int:
+    def wait(self, key: Key, applications: int = 1) -> int:
         "Seconds until the key may call again; 0 where it may now."
-        if self.limiter.hit(self.rate, key.nom):
+        if self.limiter.hit(self.rate, key.nom, cost=min(applications, self.rate.amount)):
             return 0
         return max(1, ceil(self.limiter.get_window_stats(self.rate, key.nom).reset_time - time()))
+
+
+def spend(key: Key, applications: int = 1) -> None:
+    "Count a call, or the applications of a large one, against the rate limit of its key."
+    if applications and (seconds := current_app.extensions["credit-risk"].keys.wait(key, applications)):
+        raise Problem("too-many-requests", headers={"Retry-After": str(seconds)})
 
 
 def require(scope: str):
@@ -75,8 +81,7 @@ def require(scope: str):
                 raise Problem("unauthorized", headers=CHALLENGE)
             if scope not in key.portees:
                 raise Problem("forbidden", f"This address needs a key of scope {scope}.")
-            if seconds := keys.wait(key):
-                raise Problem("too-many-requests", headers={"Retry-After": str(seconds)})
+            spend(key)
             g.key = key
             return view(*args, **kwargs)
         return guarded
