@@ -3,6 +3,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from service import KEY, ROOT, environment, running, until
 
@@ -63,7 +64,7 @@ def test_pages_of_other_origins_are_let_in_by_name_only(own_directory):
 
 
 def test_keys_are_made_listed_and_revoked_on_the_command_line(own_directory):
-    def cli(*words): return subprocess.run([sys.executable, "-m", "credit_risk.cli", "key", *words], cwd=ROOT, env=environment(own_directory), capture_output=True, text=True, check=False)
+    def cli(*words): return subprocess.run([Path(sys.executable).with_name("credit-risk"), "key", *words], cwd=ROOT, env=environment(own_directory), capture_output=True, text=True, check=False)
     made = cli("create", "agence-12", "--scope", "score", "--scope", "audit", "--expires", "2099-01-01")
     assert made.returncode == 0 and made.stdout.startswith("cr_") and made.stdout.count("\n") == 1 and "agence-12" in made.stderr
     key = made.stdout.strip()
