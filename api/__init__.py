@@ -78,6 +78,8 @@ def _let_in(response, origins):
 
 
 def _line(response, route, seconds):
-    key, gateway = g.get("key"), request.headers.get("X-Request-Id", "")
-    logs.log.info("request", extra={"method": request.method if request.url_rule else "?", "route": route, "status": response.status_code, "ms": round(1e3 * seconds, 2),
-                                    "key": key and key.nom} | ({"gateway_id": gateway} if re.fullmatch(r"[A-Za-z0-9-]{8,64}", gateway) else {}))
+    key, gateway = g.get("key"), request.environ.get("HTTP_X_REQUEST_ID")
+    line = {"request_id": g.id, "method": request.method if request.url_rule else "?", "route": route, "status": response.status_code, "ms": round(1e3 * seconds, 2), "key": key and key.nom}
+    if gateway and re.fullmatch(r"[A-Za-z0-9-]{8,64}", gateway):
+        line["gateway_id"] = gateway
+    logs.request_line(line)

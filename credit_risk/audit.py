@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['FIRST', 'HASHED', 'row_hash', 'decision_text', 'stored_dossier', 'replay', 'chain_problems', 'verify']
 
-# %% ../nbs/11d_audit.ipynb #80aa1848
+# %% ../nbs/11d_audit.ipynb #c1085e41
 import hashlib, json
 from collections.abc import Callable, Mapping
 
 import sqlalchemy as sa
+from pydantic_core import to_json
 
 from .artifacts import ArtifactError, canonical
 from .contract import Result, dossier_from_json, dossier_to_json
@@ -26,7 +27,7 @@ def row_hash(
     "What `hash` must be: SHA-256 of the canonical list of the row's other columns."
     return hashlib.sha256(canonical([row[name] for name in HASHED]).encode()).hexdigest()
 
-# %% ../nbs/11d_audit.ipynb #0e3d1fa0
+# %% ../nbs/11d_audit.ipynb #06bced7d
 _FIELDS = tuple(Result.model_fields)
 
 def decision_text(
@@ -37,7 +38,7 @@ def decision_text(
 )->tuple[str,dict]:           # JSON of `contract.Result`, and the same as a dict
     "Decide one application."
     result = {'decision_id': decision_id} | score(dossier, models, *(() if scenario is None else (scenario,)))
-    return json.dumps({n: result[n] for n in _FIELDS if n in result}, ensure_ascii=False, allow_nan=False), result
+    return to_json({n: result[n] for n in _FIELDS if n in result}).decode(), result
 
 def stored_dossier(
     dossier:dict,             # flat dossier

@@ -36,4 +36,4 @@ select ecrivain, rang, hash from ecrivains order by ecrivain;
 
 -- name: audit_answers
 -- Fails where a table is missing or the database does not answer.
-select rang, (select count(*) from cles) as cles from ecrivains limit 1;
+select rang, (select decision_id from decisions limit 1) as decision_id, (select nom from cles limit 1) as cle from ecrivains limit 1;
