@@ -3,7 +3,7 @@ import os
 
 from flask import Flask, request
 
-from . import decisions, openapi, operation, pages, problems
+from . import decisions, desk, openapi, operation, pages, problems
 from .application import MAX_BODY
 from .audit import Writer
 from .config import read_config
@@ -11,7 +11,7 @@ from .keys import KeyRing
 from .models import Promoted
 from .service import Service
 
-ROUTES = (decisions, operation, pages)  # each has `routes`, a Blueprint, and `PATHS`, what it says of itself in OpenAPI
+ROUTES = (decisions, desk, operation, pages)  # each has `routes`, a Blueprint, and `PATHS`, what it says of itself in OpenAPI
 CSP_API = "default-src 'none'; frame-ancestors 'none'"
 CSP_PAGE = ("default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
             "base-uri 'none'; form-action 'none'; frame-ancestors 'none'")

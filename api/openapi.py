@@ -52,9 +52,9 @@ def schema(*models: type[BaseModel]):
     return refs[0] if len(refs) == 1 else {"oneOf": refs}
 
 
-def body(*models: type[BaseModel], example) -> dict:
-    "A request body in JSON."
-    return {"required": True, "content": {"application/json": {"schema": schema(*models), "example": example}}}
+def body(*models: type[BaseModel], **shown) -> dict:
+    "A request body in JSON, with its `example` or its `examples`."
+    return {"required": True, "content": {"application/json": {"schema": schema(*models), **shown}}}
 
 
 def answer(model: type[BaseModel], description: str) -> dict:

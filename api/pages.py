@@ -1,14 +1,17 @@
 """The page, the rendered notebooks, the OpenAPI document and its page: files, and no decision."""
-import json
+import gzip
+from functools import lru_cache
 
-from flask import Blueprint, Response, current_app, send_from_directory
+from flask import Blueprint, Response, current_app, request, send_from_directory
 
 from credit_risk.database import ROOT
 
 from . import openapi
 
-PAGE = ("index.html", "style.css", "app.js", "favicon.svg")
+PAGE = tuple(sorted(path.name for path in (ROOT / "site").iterdir()))
+TEXT = ("text/html", "text/css", "text/javascript", "image/svg+xml", "application/json")
 routes = Blueprint("pages", __name__)
+compressed = lru_cache(64)(gzip.compress)
 
 
 @routes.get("/", defaults={"name": "index.html"})
@@ -26,6 +29,20 @@ def docs(name="index.html"):
 @routes.get("/openapi.json")
 def get_openapi():
     return Response(current_app.extensions["openapi"], mimetype="application/json")
+
+
+@routes.after_request
+def compress(response):
+    "A text that is the same for everyone is sent small; an answer with facts of a client never passes here."
+    if response.status_code == 200 and response.mimetype in TEXT:
+        response.vary.add("Accept-Encoding")
+        if request.accept_encodings["gzip"]:
+            response.direct_passthrough = False
+            response.set_data(compressed(response.get_data()))
+            response.content_encoding = "gzip"
+            if etag := response.get_etag()[0]:
+                response.set_etag(etag, weak=True)  # the same text, not the same bytes
+    return response
 
 
 PATHS = {"/openapi.json": {"get": {"operationId": "openapi", "summary": "This document", "responses": {
