@@ -341,6 +341,8 @@ $('key-form').addEventListener('submit', event => {
   lookUp()
 })
 $('print').addEventListener('click', () => print())
+addEventListener('beforeprint', () => { for (const d of document.querySelectorAll('details:not([open])')) { d.open = true; d.dataset.closed = '' } })
+addEventListener('afterprint', () => { for (const d of document.querySelectorAll('details[data-closed]')) { d.open = false; delete d.dataset.closed } })
 $('export').addEventListener('click', () => download([last]))
 $('export-all').addEventListener('click', exportAll)
 addEventListener('hashchange', () => { if (takeKey() && !$('key-form').hidden) clearNotice() })

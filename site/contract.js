@@ -25,11 +25,12 @@ export const unit = name => fields[name].schema[french() ? 'x-unite' : 'x-unit']
 export const words = (name, code) => fields[name].schema[french() ? 'x-libelles' : 'x-labels'][code] ?? code
 export const day = iso => new Date(`${iso}T00:00`).toLocaleDateString(locale(), { dateStyle: 'medium' })
 
+const isCount = schema => schema.type === 'integer' && !['months', 'days'].includes(schema['x-unit']) // the label says of what
 export function said(name, value) { // a value as a person reads it
   const { schema } = fields[name]
   if (value === null || value === undefined) return '–'
   if (schema.enum) return words(name, value)
   if (schema.format === 'date') return day(value)
   const cents = Number.isInteger(value) || schema.type === 'integer' || name === 'taux_annuel' ? 0 : 2
-  return `${value.toLocaleString(locale(), { minimumFractionDigits: cents, maximumFractionDigits: 2 })} ${unit(name)}`.trim()
+  return `${value.toLocaleString(locale(), { minimumFractionDigits: cents, maximumFractionDigits: 2 })} ${isCount(schema) ? '' : unit(name)}`.trim()
 }

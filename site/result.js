@@ -13,7 +13,7 @@ export function gauge(r, ghost) {
   const zones = cuts ? [[0, cuts.accepter, 'accepter'], [cuts.accepter, cuts.refuser, 'examiner'], [cuts.refuser, 1, 'refuser']] : []
   return el('figure', { class: 'gauge' },
     el('svg', { role: 'img', 'aria-label': name, height: 58 },
-      ...[0, .01, .05, .1, .25, .5, 1].map(v => el('text', { x: place(v), y: 11, class: 'tick', 'text-anchor': v === 0 ? 'start' : v === 1 ? 'end' : 'middle' }, percent(v, 0))),
+      ...[0, .01, .05, .1, .25, .5, 1].map(v => el('text', { x: place(v), y: 11, class: v === .01 ? 'tick minor' : 'tick', 'text-anchor': v === 0 ? 'start' : v === 1 ? 'end' : 'middle' }, percent(v, 0))),
       el('rect', { x: 0, y: 24, width: '100%', height: 14, class: 'track' }),
       ...zones.map(([low, high, zone]) => between(low, high, { y: 24, height: 14, class: `zone ${zone}` })),
       ...(cuts ? [cuts.accepter, cuts.refuser].map(v => el('line', { x1: place(v), x2: place(v), y1: 22, y2: 42, class: 'cut' })) : []),

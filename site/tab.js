@@ -1,5 +1,5 @@
 // The decisions of this browser tab: kept in its session storage, compared, exported, printed.
-import { field, label, said } from './contract.js'
+import { api, field, label, said } from './contract.js'
 import { interval } from './result.js'
 import { $, el, locale, number, percent, reason, signed, t } from './words.js'
 
@@ -28,15 +28,15 @@ const time = entry => new Date(entry.at).toLocaleTimeString(locale(), { timeStyl
 const asked = entry => ['montant', 'duree_mois'].map(name => said(name, entry.facts.demande[name])).join(', ')
 
 export function drawTab(current) {
-  $('tab').hidden = !entries.length
-  if (!entries.length) return
+  $('tab').hidden = !api || !entries.length // without the contract no fact has a name
+  if ($('tab').hidden) return
   $('tab-list').replaceChildren(...entries.map(entry => {
     const { result: r } = entry, here = entry === current || r.decision_id === current?.result.decision_id, id = r.decision_id
     return el('tr', { 'aria-current': here && 'true' },
       el('td', {}, el('input', { type: 'checkbox', checked: ticked.includes(id), 'aria-label': t('compareOne', time(entry)), onchange: event => tick(id, event.target.checked, current) })),
       el('th', { scope: 'row' }, time(entry), el('div', { class: 'asked' }, asked(entry))),
       el('td', { class: r.recommandation }, t(r.recommandation)), el('td', { class: 'figure' }, percent(r.probabilite_defaut)), el('td', {}, r.classe_risque),
-      el('td', {}, here ? t('shown') : el('button', { type: 'button', class: 'link', onclick: () => show(entry) }, t('view'))))
+      el('td', {}, here ? null : el('button', { type: 'button', class: 'link', onclick: () => show(entry) }, t('view'))))
   }))
   drawCompared()
 }

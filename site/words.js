@@ -64,7 +64,7 @@ const WORDS = { // key: [French, English]
   atypicalChange: ['Une demande atypique va à une personne, quels que soient le montant et la durée.', 'An atypical application goes to a person, whatever the amount and the term.'],
   smallest: ['Le plus petit changement de chaque information, les autres restant égales ; chacun est évalué à nouveau.', 'The smallest change of each fact, the others being equal; each is scored again.'],
   tab: ['Décisions de cet onglet', 'Decisions of this tab'], tabText: ['Gardées pour cet onglet seulement. Cochez-en deux pour les comparer.', 'Kept for this tab only. Tick two to compare them.'],
-  time: ['Heure', 'Time'], view: ['Afficher', 'Show'], shown: ['affichée', 'shown'], compare: ['Comparer', 'Compare'], compareOne: ['Comparer la décision de {0}', 'Compare the decision of {0}'],
+  list: ['Liste des décisions', 'List of the decisions'], time: ['Heure', 'Time'], view: ['Afficher', 'Show'], compare: ['Comparer', 'Compare'], compareOne: ['Comparer la décision de {0}', 'Compare the decision of {0}'],
   exportAll: ['Exporter en JSON', 'Export as JSON'], exportOne: ['Exporter', 'Export'], print: ['Imprimer', 'Print'], difference: ['Ce qui diffère', 'What differs'],
   same: ['Les informations sont les mêmes.', 'The facts are the same.'],
   problem: ['La demande n’est pas complète ou pas valide', 'The application is not complete or not valid'],
@@ -105,7 +105,7 @@ export function choose(language) { chosen = language; sessionStorage.setItem('la
 export const locale = () => [...(navigator.languages ?? []), navigator.language].find(l => l.toLowerCase().startsWith(chosen)) ?? { fr: 'fr-FR', en: 'en-GB' }[chosen]
 
 export const known = key => key in WORDS
-export const t = (key, ...values) => values.reduce((text, value, i) => text.replace(`{${i}}`, value), WORDS[key][french() ? 0 : 1])
+export const t = (key, ...values) => values.reduce((text, value, i) => text.replace(`{${i}}`, value), french() ? WORDS[key][0].replace(/ ([:;!?])/g, '\u00a0$1') : WORDS[key][1])
 export const number = (x, digits = 0) => x.toLocaleString(locale(), { maximumFractionDigits: digits })
 export const percent = (x, digits = 1) => x.toLocaleString(locale(), { style: 'percent', maximumFractionDigits: digits, minimumFractionDigits: digits })
 export const signed = x => x.toLocaleString(locale(), { signDisplay: 'exceptZero', minimumFractionDigits: 2, maximumFractionDigits: 2 }).replace('-', '−')
