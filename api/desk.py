@@ -1,4 +1,5 @@
 """What a loan officer's desk asks beside a decision: a simulation, what would change the recommendation, the facts of a client. None of them is a decision, and none is recorded as one."""
+import re
 from datetime import date
 from typing import Literal
 
@@ -58,7 +59,7 @@ class Facts(BaseModel):
 def simulate():
     _, dossier = read_application(service().config.engine)
     result = {"simulation": True} | score(dossier, service().models.now)
-    return {name: result[name] for name in Simulation.model_fields}
+    return {name: result[name] for name in Simulation.model_fields if name in result}
 
 
 @routes.post("/simulate/changes")
@@ -73,8 +74,8 @@ def facts_date(text: str | None) -> date:
     if text is None:
         return date.today()
     try:
-        day = date.fromisoformat(text)
-    except ValueError:
+        day = date.fromisoformat(re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII)[0])
+    except (ValueError, TypeError):
         raise Problem("invalid-fields", errors=[{"pointer": "/date", "detail": "date must be a date YYYY-MM-DD"}]) from None
     if day > date.today():
         raise Problem("invalid-fields", errors=[{"pointer": "/date", "detail": f"date must not be later than today, {date.today()}"}])

@@ -88,7 +88,7 @@ const WORDS = { // key: [French, English]
   'internal-error': ['Réessayez plus tard ; aucune décision n’a été prise.', 'Try again later; no decision was made.'],
   announce: ['Recommandation : {0}. Probabilité de défaut {1}, classe {2}. {3}.', 'Recommendation: {0}. Probability of default {1}, class {2}. {3}.'],
 }
-const FRENCH = [ // sentences of the service that compare fields, and their French
+const FRENCH = [ // sentences of the service that are no rule of one field, and their French
   [/^(\w+) is required: (.*)$/, '$1 est obligatoire'], [/^(\w+) must not be later than today, (.*)$/, '$1 ne doit pas être postérieure à aujourd’hui, $2'],
   [/^(\w+) must not be later than (\w+), (.*)$/, '$1 ne doit pas être postérieure à $2, $3'],
   [/^(\w+) must make the client (\d+) to (\d+) years old on (.*)$/, '$1 doit donner au client de $2 à $3 ans le $4'],
@@ -114,6 +114,8 @@ export const reason = r => r[french() ? 'libelle' : 'label']
 export function inFrench(detail, schema) { // the words of an error
   if (!french()) return detail
   if (schema?.['x-rule'] === detail) return schema['x-regle']
+  const [, client, cause] = /^the bank's facts of client (\d+) cannot be scored: (.*)$/.exec(detail) ?? []
+  if (client) return `les informations de la banque sur le client ${client} ne peuvent pas être évaluées : ${inFrench(cause)}`
   const [pattern, words] = FRENCH.find(([pattern]) => pattern.test(detail)) ?? []
   const text = pattern ? detail.replace(pattern, words) : detail
   return /est obligatoire$/.test(text) && schema?.['x-regle'] ? `${text} : ${schema['x-regle']}` : text

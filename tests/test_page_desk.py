@@ -159,6 +159,19 @@ def test_a_slow_service_is_said_so_while_it_is_waited_for(open_page):
     expect(page.locator("#wait")).to_be_hidden()
 
 
+def test_every_sentence_of_the_service_that_the_page_can_show_has_its_french(open_page, service):
+    "The rules of one field are in the document in both languages; those that compare fields, and those of a client, are the page's to translate."
+    page = open_page(locale="fr-FR")
+    client, day = service.sql("select client_id, date_naissance from clients limit 1")[0]
+    young = changed(EXAMPLE, date_naissance="2020-01-01", date_embauche="2022-01-01", date_ouverture="2025-01-01", jours_decouvert_3m=9, nb_rejets_3m=4)
+    bodies = [young, changed(EXAMPLE, date_demande="2099-01-01"), changed(EXAMPLE, date_embauche="2024-06-01"), {"client": {}, "demande": {}}, {"client_id": 0, "demande": {}},
+              {"client_id": 2**31 - 1, "demande": EXAMPLE["demande"]}, {"client_id": client, "demande": EXAMPLE["demande"] | {"date_demande": day}}]
+    details = {e["detail"] for body in bodies for e in service.score(body).json["errors"]}
+    assert len(details) >= 12
+    french = page.evaluate("async details => { const { inFrench } = await import('/words.js'); return details.map(d => inFrench(d)) }", sorted(details))
+    assert not [text for text in french if any(word in text for word in (" must ", " is ", "required", "cannot"))], french
+
+
 def test_the_decisions_of_the_tab_are_kept_compared_and_exported(open_page, service):
     page = open_page()
     score_example(page)
