@@ -6,8 +6,6 @@ from flask import Blueprint, Response, current_app, request, send_from_directory
 
 from credit_risk.database import ROOT
 
-from . import openapi
-
 PAGE = tuple(sorted(path.name for path in (ROOT / "site").iterdir()))
 TEXT = ("text/html", "text/css", "text/javascript", "image/svg+xml", "application/json")
 routes = Blueprint("pages", __name__)

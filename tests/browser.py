@@ -2,7 +2,6 @@
 
 Fixtures: `browser`, and `open_page`, which opens the page and at the end holds it to silence: no script error, no console error, no request to another host.
 """
-import re
 import shutil
 
 import pytest

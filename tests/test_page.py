@@ -9,6 +9,7 @@ from service import KEY
 
 from credit_risk.contract import EXAMPLE, FIELDS
 
+
 def score_example(page, name="good"):
     page.click(f"#example-{name}")
     page.click("#submit")
