@@ -13,7 +13,7 @@ export function gauge(r, ghost) {
   const zones = cuts ? [[0, cuts.accepter, 'accepter'], [cuts.accepter, cuts.refuser, 'examiner'], [cuts.refuser, 1, 'refuser']] : []
   return el('figure', { class: 'gauge' },
     el('svg', { role: 'img', 'aria-label': name, height: 58 },
-      ...[0, .01, .05, .1, .25, .5, 1].map(v => el('text', { x: place(v), y: 11, class: v === .01 ? 'tick minor' : 'tick', 'text-anchor': v === 0 ? 'start' : v === 1 ? 'end' : 'middle' }, percent(v, 0))),
+      ...[0, .01, .05, .1, .25, .5, 1].map(v => el('text', { x: place(v), y: 11, class: [.01, .05].includes(v) ? 'tick minor' : 'tick', 'text-anchor': v === 0 ? 'start' : v === 1 ? 'end' : 'middle' }, percent(v, 0))),
       el('rect', { x: 0, y: 24, width: '100%', height: 14, class: 'track' }),
       ...zones.map(([low, high, zone]) => between(low, high, { y: 24, height: 14, class: `zone ${zone}` })),
       ...(cuts ? [cuts.accepter, cuts.refuser].map(v => el('line', { x1: place(v), x2: place(v), y1: 22, y2: 42, class: 'cut' })) : []),
@@ -34,20 +34,21 @@ function words(p) {
 const classes = grade => el('ol', { class: 'classes', id: 'grade' }, ...[...'ABCDEFG'].map(c => el('li', { 'aria-current': c === grade && 'true', 'data-class': c }, c)))
 
 // ---- the reasons: from the starting point to the total, each bar where the one before it ended ---------------------
-const TICKS = [.0001, .001, .002, .005, .01, .02, .05, .1, .2, .5, .8, .9, .98, .998]
+const TICKS = [.1, .01, .05, .02, .2, .5, .001, .005, .03, .15, .3, .002, .015, .07, .7, .8, .9, .95, .98, .99, .999] // the roundest first
 const logOdds = p => Math.log(p / (1 - p))
 
 function waterfall(r) {
   const steps = [], ends = [r.base]
   for (const { contribution } of r.raisons) { steps.push([ends.at(-1), ends.at(-1) + contribution]); ends.push(ends.at(-1) + contribution) }
   const total = ends.at(-1), least = Math.min(...ends), width = Math.max(Math.max(...ends) - least, .2), low = least - width * .07, range = width * 1.14
-  const x = value => (value - low) / range * 100, ticks = TICKS.filter(p => x(logOdds(p)) > 4 && x(logOdds(p)) < 96)
+  const x = value => (value - low) / range * 100, ticks = []
+  for (const p of TICKS) if (x(logOdds(p)) > 4 && x(logOdds(p)) < 96 && ticks.every(other => Math.abs(x(logOdds(p)) - x(logOdds(other))) > 13)) ticks.push(p)
   const grid = () => ticks.map(p => el('line', { x1: `${x(logOdds(p))}%`, x2: `${x(logOdds(p))}%`, y1: 0, y2: '100%', class: 'grid-line' }))
   const thread = (value, y1, y2) => el('line', { x1: `${x(value)}%`, x2: `${x(value)}%`, y1, y2, class: 'thread' })
   const row = (kind, words, value, ...shapes) => el('li', { class: kind }, el('span', {}, words), el('output', {}, signed(value)), el('svg', { 'aria-hidden': true }, ...grid(), ...shapes))
   const post = value => el('rect', { x: `${x(value) - .6}%`, width: '1.2%', y: '16%', height: '68%', class: 'post' })
   return [
-    el('svg', { class: 'scale', 'aria-hidden': true }, ...ticks.map(p => el('text', { x: `${x(logOdds(p))}%`, y: 12, 'text-anchor': 'middle', class: 'tick' }, percent(p, p < .01 || p > .99 ? 1 : 0)))),
+    el('svg', { class: 'scale', 'aria-hidden': true }, ...ticks.map(p => el('text', { x: `${x(logOdds(p))}%`, y: 12, 'text-anchor': 'middle', class: 'tick' }, percent(p, Number.isInteger(Number((p * 100).toFixed(6))) ? 0 : 1)))),
     el('ol', { class: 'fall' },
       row('end', t('base'), r.base, thread(r.base, '50%', '100%'), post(r.base)),
       ...r.raisons.map((part, i) => {
@@ -68,6 +69,8 @@ function rank(a) {
     ...[[0, 'start'], [50, 'middle'], [100, 'end']].map(([v, anchor]) => el('text', { x: `${v}%`, y: 32, class: 'tick', 'text-anchor': anchor }, v)))
 }
 
+const share = p => p < 50 ? t('lessUnusual', percent(1 - p / 100, p < 1 ? 1 : 0)) : t('moreUnusual', percent(p / 100, p > 99 ? 1 : 0))
+
 function oddities(reasons) {
   const most = Math.max(...reasons.map(r => r.contribution)) || 1
   return el('ol', { class: 'odd-list' }, ...reasons.map(r => el('li', {}, el('span', {}, reason(r)), el('output', {}, signed(r.contribution)),
@@ -78,7 +81,7 @@ function anomaly(a) {
   const odd = a.est_atypique
   return el('section', { class: 'block', id: 'anomaly', 'aria-labelledby': 'anomaly-title' },
     el('div', { class: `flag ${odd ? 'atypical' : 'usual'}` }, icon(odd ? 'atypical' : 'usual'),
-      el('div', {}, el('h3', { id: 'anomaly-title' }, t(odd ? 'atypical' : 'usual')), el('p', {}, t('percentile', percent(a.percentile / 100, a.percentile > 99 ? 1 : 0)), odd ? ` ${t('person')}` : ''))),
+      el('div', {}, el('h3', { id: 'anomaly-title' }, t(odd ? 'atypical' : 'usual')), el('p', {}, share(a.percentile), odd ? ` ${t('person')}` : ''))),
     rank(a),
     el('p', { class: 'note' }, t('surprise', number(a.score, 2), number(a.seuil, 2))),
     a.raisons.length ? el('details', { open: odd }, el('summary', {}, t('atypicalWhy')), oddities(a.raisons), el('p', { class: 'note' }, t('unitOdd'))) : null)

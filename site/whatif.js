@@ -92,7 +92,8 @@ function drawSimulated() {
   $('simulated').replaceChildren(
     el('p', { class: `outcome ${simulated ? r.recommandation : ''}`, id: 'simulated-words', 'data-pd': simulated?.probabilite_defaut },
       trouble ?? (simulated ? t('simulated', percent(r.probabilite_defaut), t(r.recommandation).toLowerCase()) : t('asDecided')), simulated && !trouble && interval(r) ? el('small', {}, ` ${interval(r)}`) : null),
-    gauge(r, simulated && decided.result))
+    gauge(r, simulated && decided.result),
+    el('p', { class: 'note' }, simulated ? t('beside', number(r.score), r.classe_risque, percent(decided.result.probabilite_defaut), number(decided.result.score), decided.result.classe_risque) : ''))
   const same = !names().some(isChanged)
   $('whatif-reset').disabled = $('whatif-apply').disabled = same
 }
