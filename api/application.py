@@ -11,6 +11,7 @@ from credit_risk.contract import BadRequest, disagreements, parse_request
 from credit_risk.database import dossier_of_client
 
 from .problems import Problem
+from .service import service
 
 MAX_BODY, MAX_DROPPED = 64 * 1024, 32 * 1024 * 1024  # bytes
 
@@ -26,18 +27,22 @@ def _no_constant(name):
     raise ValueError(f"{name} is not JSON")
 
 
-def read_body() -> bytes:
+def read_body(largest: int = MAX_BODY) -> bytes:
     "The body. One that is too large is read to its end and dropped part by part, or its sender would not see the answer."
-    try:
-        body = request.get_data(cache=False)
-        if len(body) <= MAX_BODY:
-            return body
-    except RequestEntityTooLarge:
-        pass
-    left, stream = MAX_DROPPED, request.environ["wsgi.input"]
-    while left > 0 and (part := stream.read(MAX_BODY)):
-        left -= len(part)
-    raise Problem("too-large")
+    request.max_content_length = largest + 1  # a body without a length is cut there, silently: one byte more tells
+    with service().deadline.reading(request.environ.get("REMOTE_ADDR", "")) as ended:
+        try:
+            body = request.get_data(cache=False)
+            if ended() or len(body) < (request.content_length or 0):
+                raise Problem("body-timeout" if ended() else "malformed-json", "" if ended() else "The body is shorter than its Content-Length.")
+            if len(body) <= largest:
+                return body
+        except RequestEntityTooLarge:
+            pass
+        left, stream = MAX_DROPPED, request.environ["wsgi.input"]
+        while left > 0 and (part := stream.read(MAX_BODY)):
+            left -= len(part)
+    raise Problem("too-large", f"Send at most {largest // 1024} kB.")
 
 
 def read_json(body: bytes):
@@ -91,8 +96,6 @@ def dossier_of(body, engine: sa.Engine, today: date) -> tuple[int | None, dict]:
     return client_id, dossier
 
 
-def read_application(engine: sa.Engine) -> tuple[int | None, dict]:
-    "The application in the body of the present request: client_id, None where the facts came inline, and the flat dossier."
+def check_media_type() -> None:
     if request.mimetype != "application/json" or request.headers.get("Content-Encoding", "identity") != "identity":
         raise Problem("unsupported-media-type")
-    return dossier_of(read_json(read_body()), engine, date.today())

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import limits
 import sqlalchemy as sa
 
 from credit_risk.database import ROOT, connect, database_url
+
+from .keys import Rate
 
 
 class ConfigError(ValueError):
@@ -21,7 +22,7 @@ class Config:
     engine: sa.Engine = field(repr=False)
     artifacts: Path
     key: str = field(repr=False)   # of the environment, with every scope; its name is local
-    rate: limits.RateLimitItem     # of each key, in each process
+    rate: Rate                     # of each key, in each process
     origins: frozenset             # of pages elsewhere that a browser may let in
     body_seconds: float            # within which a body must have arrived
     log_level: str
@@ -44,11 +45,18 @@ def read_key(env: Mapping[str, str]) -> str:
     return key
 
 
+def _within_seconds(url):
+    "A database server that no longer answers must not hold a request for ever."
+    url = sa.make_url(url)
+    limits = {"connect_timeout": "5", "read_timeout": "10", "write_timeout": "10"}
+    return url.render_as_string(False) if url.get_backend_name() == "sqlite" else url.update_query_dict(limits | dict(url.query)).render_as_string(False)
+
+
 def _rate(text):
-    try:
-        return limits.parse(text)
-    except ValueError:
-        raise ConfigError(f"CREDIT_RISK_RATE_LIMIT must read like 1000/second or 600/minute, not {text}") from None
+    parts = re.fullmatch(r"([1-9][0-9]{0,8})/(second|minute|hour)", text)
+    if not parts:
+        raise ConfigError(f"CREDIT_RISK_RATE_LIMIT must read like 1000/second or 600/minute, not {text}")
+    return Rate(int(parts[1]), {"second": 1, "minute": 60, "hour": 3600}[parts[2]])
 
 
 def _origins(text):
@@ -75,7 +83,7 @@ def read_config(env: Mapping[str, str] = os.environ) -> Config:
     "The configuration, checked as far as it can be without opening the bank."
     key = read_key(env)
     try:
-        engine = connect(database_url(env.get("CREDIT_RISK_DATABASE_URL")))
+        engine = connect(_within_seconds(database_url(env.get("CREDIT_RISK_DATABASE_URL"))))
     except sa.exc.ArgumentError:  # its message may quote a password
         raise ConfigError("CREDIT_RISK_DATABASE_URL must read sqlite:///FILE or mariadb://USER:PASSWORD@HOST/NAME") from None
     except (ValueError, OSError) as e:

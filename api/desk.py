@@ -4,17 +4,17 @@ from datetime import date
 from typing import Literal
 
 import sqlalchemy as sa
-from flask import Blueprint, current_app, g, request
+from flask import Blueprint, request
 from pydantic import BaseModel, create_model
 from pydantic import Field as PydanticField
 
 from credit_risk.changes import smallest_changes
 from credit_risk.contract import EXAMPLES, RISKY, SECTIONS, Client, ClientRequest, Compte, InlineRequest, Intervalle, Result, dossier_to_json
 from credit_risk.database import dossier_of_client
-from credit_risk.scoring import score
 
 from . import openapi
-from .application import read_application
+from .application import check_media_type, read_body, read_json
+from .decisions import _decide, _read
 from .keys import require
 from .problems import Problem
 from .service import service
@@ -54,18 +54,25 @@ class Facts(BaseModel):
     compte: Compte
 
 
+def read_application():
+    "The dossier in the body, and the scenario that it names."
+    check_media_type()
+    _, dossier, scenario = _read(read_json(read_body()), service())
+    return dossier, scenario
+
+
 @routes.post("/simulate")
 @require("score")
 def simulate():
-    _, dossier = read_application(service().config.engine)
-    result = {"simulation": True} | score(dossier, service().models.now)
+    dossier, scenario = read_application()
+    result = {"simulation": True} | _decide("", dossier, service().models.now, scenario)[1]
     return {name: result[name] for name in Simulation.model_fields if name in result}
 
 
 @routes.post("/simulate/changes")
 @require("score")
 def changes():
-    _, dossier = read_application(service().config.engine)
+    dossier, _ = read_application()
     return {"changements": smallest_changes(dossier, service().models.now)}
 
 
@@ -91,7 +98,6 @@ def client_facts(client_id):
             dossier = dossier_of_client(connection, client_id, {"date_demande": day}) if client_id < 2**31 else None
     except sa.exc.SQLAlchemyError:
         raise Problem("bank-unavailable") from None
-    current_app.logger.info("facts of a client read with the key %s", g.key.nom)
     if dossier is None:
         raise Problem("not-found", errors=[{"pointer": "/client_id", "detail": f"client_id {client_id} is not a client of the bank"}])
     facts = dossier_to_json(dossier)

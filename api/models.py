@@ -1,11 +1,11 @@
 """The promoted models: a new version is picked up while requests go on, a bad one is refused and the one before it stays."""
-import logging
 from pathlib import Path
 
 from credit_risk.artifacts import ArtifactError, current_version, previous_version, read_version
 from credit_risk.scoring import Models, check_golden, load_models
 
-log = logging.getLogger("credit-risk")
+from . import metrics
+from .logs import log
 
 
 def sound(artifacts: Path, version: str) -> Models:
@@ -30,6 +30,7 @@ class Promoted:
                 raise
             self.now, self.refused = sound(artifacts, before), str(e)
             log.error("version refused", extra={"reason": self.refused, "version": before})
+        metrics.serves(self.now.version)
 
     def refresh(self) -> None:
         "Follow the promotion; what was refused is tried again once its files change."
@@ -48,6 +49,7 @@ class Promoted:
                 self.refused = str(e)
                 log.error("version refused", extra={"reason": self.refused, "version": self.now.version})
         else:
+            metrics.serves(version)
             log.info("version promoted", extra={"version": version})
 
     def damage(self) -> str:

@@ -14,7 +14,7 @@ from .problems import PROBLEMS
 
 KEY = [{"key": []}]  # `security` of a route that needs a key
 GUARDED = ("unauthorized", "forbidden", "too-many-requests", "bad-request", "internal-error")  # what `require` may answer, and any route
-APPLICATION = ("malformed-json", "too-large", "unsupported-media-type", "invalid-fields", "unknown-client", "bank-unavailable")  # and `read_application`
+APPLICATION = ("malformed-json", "body-timeout", "too-large", "unsupported-media-type", "invalid-fields", "unknown-client", "bank-unavailable")  # and what reads an application
 
 
 class FieldError(BaseModel):

@@ -1,12 +1,16 @@
 """The page, the rendered notebooks, the OpenAPI document and its page: files, and no decision."""
 import gzip
 from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
 
 from flask import Blueprint, Response, current_app, request, send_from_directory
 
 from credit_risk.database import ROOT
 
 PAGE = tuple(sorted(path.name for path in (ROOT / "site").iterdir()))
+REFERENCE = Path(__file__).parent / "reference"
+SWAGGER = Path(find_spec("offapi").origin).parent  # Swagger UI, carried in a package: the page works without the internet
 TEXT = ("text/html", "text/css", "text/javascript", "image/svg+xml", "application/json")
 routes = Blueprint("pages", __name__)
 compressed = lru_cache(64)(gzip.compress)
@@ -27,6 +31,12 @@ def docs(name="index.html"):
 @routes.get("/openapi.json")
 def get_openapi():
     return Response(current_app.extensions["openapi"], mimetype="application/json")
+
+
+@routes.get("/openapi/", defaults={"name": "index.html"})
+@routes.get("/openapi/<any('start.js', 'swagger_bundle.js', 'swagger_style.css'):name>")
+def reference(name):
+    return send_from_directory(SWAGGER if name.startswith("swagger") else REFERENCE, name)
 
 
 @routes.after_request

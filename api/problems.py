@@ -1,8 +1,10 @@
 """Errors as RFC 9457 problem documents: each has its own type, and says what to do."""
 import json
 
-from flask import Response, request
+from flask import Response
 from werkzeug.exceptions import HTTPException
+
+from .logs import log
 
 PROBLEMS = {  # the end of `type`: status, title, what to do
     "malformed-json": (400, "The body is not JSON", "Send one JSON object in UTF-8, without duplicate keys, NaN or Infinity."),
@@ -11,6 +13,9 @@ PROBLEMS = {  # the end of `type`: status, title, what to do
     "forbidden": (403, "The API key does not open this address", "Use a key that has the scope of the address."),
     "not-found": (404, "There is nothing at this address", "GET /openapi.json lists the addresses."),
     "method-not-allowed": (405, "This address does not accept this method", "The header Allow lists the methods that it accepts."),
+    "body-timeout": (408, "The body did not arrive in time", "Send the whole body at once."),
+    "key-reused": (409, "This Idempotency-Key was used for another body", "Choose a new Idempotency-Key for a new application."),
+    "unknown-decision": (404, "There is no such decision", "Use the decision_id of an answer."),
     "too-large": (413, "The body is too large", "Send at most 64 kB."),
     "unsupported-media-type": (415, "The body must be application/json", "Send the header Content-Type: application/json, without compression."),
     "invalid-fields": (422, "Some fields are not valid", "Correct every field of `errors` and send the application again."),
@@ -45,7 +50,7 @@ class Problem(Exception):
 
 def register(app) -> None:
     "Every error of the application leaves as a problem document, without a word on its internals."
-    by_status = {status: name for name, (status, *_) in reversed(PROBLEMS.items())}
+    by_status = {status: name for name, (status, *_) in reversed(PROBLEMS.items()) if name != "unknown-decision"}
 
     @app.errorhandler(Problem)
     def problem(e):
@@ -61,12 +66,7 @@ def register(app) -> None:
 
     @app.errorhandler(Exception)
     def unexpected(e):
-        # The place, never the message: a message may quote the facts of a client.
-        frame = e.__traceback__
-        while frame and frame.tb_next:
-            frame = frame.tb_next
-        place = f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame else "?"
-        app.logger.error("500 %s %s: %s at %s", request.method, request.url_rule, type(e).__name__, place)
+        log.error("failed", exc_info=e)
         return Problem("internal-error").response()
 
     @app.get("/problems/<name>")

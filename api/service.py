@@ -1,5 +1,4 @@
 """What the routes share: one object for each process, reached through the application."""
-import logging
 import threading
 import time
 from dataclasses import dataclass
@@ -8,10 +7,10 @@ from flask import current_app
 
 from .audit import Writer
 from .config import Config
+from .deadline import BodyDeadline
 from .keys import KeyRing
+from .logs import log
 from .models import Promoted
-
-log = logging.getLogger("credit-risk")
 
 
 @dataclass(frozen=True)
@@ -21,10 +20,11 @@ class Service:
     keys: KeyRing
     models: Promoted
     writer: Writer
+    deadline: BodyDeadline
 
     def watch(self, seconds: float = 1) -> None:
-        "Follow keys and promotions from now on, beside the requests; each in a thread of its own, because a database may take long to say no."
-        for refresh in (self.keys.refresh, self.models.refresh):
+        "Follow keys, promotions and slow bodies from now on, beside the requests; each in a thread of its own, because a database may take long to say no."
+        for refresh in (self.keys.refresh, self.models.refresh, self.deadline.check):
             threading.Thread(target=_again, args=(refresh, seconds), daemon=True).start()
 
 
