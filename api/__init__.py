@@ -6,7 +6,7 @@ import uuid
 
 from flask import Flask, g, request
 
-from . import decisions, logs, metrics, openapi, operation, pages, problems
+from . import decisions, desk, logs, metrics, openapi, operation, pages, problems
 from .audit import Writer
 from .config import read_config
 from .deadline import BodyDeadline
@@ -14,7 +14,7 @@ from .keys import KeyRing
 from .models import Promoted
 from .service import Service
 
-ROUTES = (decisions, operation, pages)  # each has `routes`, a Blueprint, and `PATHS`, what it says of itself in OpenAPI
+ROUTES = (decisions, desk, operation, pages)  # each has `routes`, a Blueprint, and `PATHS`, what it says of itself in OpenAPI
 CSP_API = "default-src 'none'; frame-ancestors 'none'"
 CSP_PAGE = ("default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
             "base-uri 'none'; form-action 'none'; frame-ancestors 'none'")

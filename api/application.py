@@ -99,9 +99,3 @@ def dossier_of(body, engine: sa.Engine, today: date) -> tuple[int | None, dict]:
 def check_media_type() -> None:
     if request.mimetype != "application/json" or request.headers.get("Content-Encoding", "identity") != "identity":
         raise Problem("unsupported-media-type")
-
-
-def read_application(engine: sa.Engine) -> tuple[int | None, dict]:
-    "The application in the body of the present request: client_id, None where the facts came inline, and the flat dossier."
-    check_media_type()
-    return dossier_of(read_json(read_body()), engine, date.today())

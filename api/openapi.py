@@ -14,7 +14,7 @@ from .problems import PROBLEMS
 
 KEY = [{"key": []}]  # `security` of a route that needs a key
 GUARDED = ("unauthorized", "forbidden", "too-many-requests", "bad-request", "internal-error")  # what `require` may answer, and any route
-APPLICATION = ("malformed-json", "body-timeout", "too-large", "unsupported-media-type", "invalid-fields", "unknown-client", "bank-unavailable")  # and `read_application`
+APPLICATION = ("malformed-json", "body-timeout", "too-large", "unsupported-media-type", "invalid-fields", "unknown-client", "bank-unavailable")  # and what reads an application
 
 
 class FieldError(BaseModel):
@@ -52,9 +52,9 @@ def schema(*models: type[BaseModel]):
     return refs[0] if len(refs) == 1 else {"oneOf": refs}
 
 
-def body(*models: type[BaseModel], example) -> dict:
-    "A request body in JSON."
-    return {"required": True, "content": {"application/json": {"schema": schema(*models), "example": example}}}
+def body(*models: type[BaseModel], **shown) -> dict:
+    "A request body in JSON, with its `example` or its `examples`."
+    return {"required": True, "content": {"application/json": {"schema": schema(*models), **shown}}}
 
 
 def answer(model: type[BaseModel], description: str) -> dict:

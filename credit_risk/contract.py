@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['CLIENT', 'COMPTE', 'DEMANDE', 'SECTIONS', 'FIELDS', 'STATUTS', 'BANK_ONLY', 'AGE_MIN', 'AGE_MAX', 'Client', 'Compte',
-           'Demande', 'EXAMPLE', 'Field', 'years_between', 'disagreements', 'InlineRequest', 'ClientRequest',
-           'BadRequest', 'flatten', 'parse_request', 'dossier_to_json', 'dossier_from_json', 'Raison', 'Motif',
-           'Intervalle', 'Seuils', 'Anomalie', 'Modele', 'Result']
+           'Demande', 'EXAMPLE', 'RISKY', 'ATYPICAL', 'EXAMPLES', 'Field', 'years_between', 'disagreements',
+           'InlineRequest', 'ClientRequest', 'BadRequest', 'flatten', 'parse_request', 'dossier_to_json',
+           'dossier_from_json', 'Raison', 'Motif', 'Intervalle', 'Seuils', 'Anomalie', 'Modele', 'Result']
 
 # %% ../nbs/00_contract.ipynb #89bd4cde
 import re
@@ -306,6 +306,37 @@ EXAMPLE = {
                'credits_moyens_12m': 2480.0, 'debits_moyens_12m': 2390.0, 'jours_decouvert_12m': 0, 'jours_decouvert_3m': 0,
                'nb_rejets_12m': 0, 'nb_rejets_3m': 0},
     'demande': {'date_demande': '2024-03-15', 'montant': 9000.0, 'duree_mois': 48, 'taux_annuel': 5.2, 'objet': 'auto', 'canal': 'agence'},
+}
+
+# %% ../nbs/00_contract.ipynb #164cd6de
+RISKY = {
+    'client': {'date_naissance': '1996-09-30', 'situation_familiale': 'celibataire', 'personnes_a_charge': 1, 'statut_logement': 'locataire',
+               'statut_emploi': 'cdi', 'date_embauche': '2021-11-02', 'revenu_mensuel': 1780.0, 'charges_mensuelles': 690.0,
+               'nb_prets_rembourses': 0, 'nb_prets_en_cours': 1, 'nb_prets_defaut': 0, 'nb_demandes_12m': 2},
+    'compte': {'date_ouverture': '2016-05-06', 'decouvert_autorise': 400.0, 'nb_comptes': 2, 'epargne': 300.0, 'nb_releves_12m': 12,
+               'solde_moyen_3m': 380.0, 'solde_moyen_12m': 460.0, 'solde_min_12m': -310.0, 'solde_max_12m': 980.0,
+               'credits_moyens_12m': 1850.0, 'debits_moyens_12m': 1860.0, 'jours_decouvert_12m': 27, 'jours_decouvert_3m': 9,
+               'nb_rejets_12m': 2, 'nb_rejets_3m': 0, 'mois_depuis_rejet': 4},
+    'demande': {'date_demande': '2024-03-15', 'montant': 14000.0, 'duree_mois': 60, 'taux_annuel': 5.6, 'objet': 'personnel', 'canal': 'en_ligne'},
+}
+
+# %% ../nbs/00_contract.ipynb #19fe801a
+ATYPICAL = {
+    'client': {'date_naissance': '2001-02-18', 'situation_familiale': 'celibataire', 'personnes_a_charge': 0, 'statut_logement': 'heberge',
+               'statut_emploi': 'cdi', 'date_embauche': '2023-12-04', 'revenu_mensuel': 7400.0, 'charges_mensuelles': 120.0,
+               'nb_prets_rembourses': 0, 'nb_prets_en_cours': 0, 'nb_prets_defaut': 0, 'nb_demandes_12m': 5},
+    'compte': {'date_ouverture': '2023-08-21', 'decouvert_autorise': 200.0, 'nb_comptes': 2, 'epargne': 40.0, 'nb_releves_12m': 6,
+               'solde_moyen_3m': 4200.0, 'solde_moyen_12m': 280.0, 'solde_min_12m': -60.0, 'solde_max_12m': 9000.0,
+               'credits_moyens_12m': 980.0, 'debits_moyens_12m': 520.0, 'jours_decouvert_12m': 3, 'jours_decouvert_3m': 1,
+               'nb_rejets_12m': 0, 'nb_rejets_3m': 0},
+    'demande': {'date_demande': '2024-03-15', 'montant': 28000.0, 'duree_mois': 84, 'taux_annuel': 6.1, 'objet': 'auto', 'canal': 'en_ligne'},
+}
+
+# %% ../nbs/00_contract.ipynb #446e95fb
+EXAMPLES = {    # name: French, English, body
+    'good': ('Bon dossier', 'Good application', EXAMPLE),
+    'risky': ('Dossier risqué', 'Risky application', RISKY),
+    'atypical': ('Dossier atypique', 'Atypical application', ATYPICAL),
 }
 
 # %% ../nbs/00_contract.ipynb #42a5ebda

@@ -1,5 +1,6 @@
 """Fixtures for every test: a bank's address on SQLite and on a real MariaDB that the tests start themselves."""
 import pytest
+from browser import browser, open_page  # noqa: F401
 from mariadb_server import private_mariadb
 from service import own_directory, own_service, service, trained  # noqa: F401
 

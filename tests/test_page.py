@@ -1,50 +1,17 @@
 """The page in a real browser (Debian's Chromium), on the real server."""
 import json
 import re
-import shutil
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from browser import NARROW
+from playwright.sync_api import expect
 from service import KEY
 
 from credit_risk.contract import EXAMPLE, FIELDS
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
 
-
-@pytest.fixture(scope="session")
-def browser():
-    "Debian's Chromium, found where its package puts it."
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None: pytest.fail("Chromium was not found: the page is tested in a real browser. Install it with `apt-get install chromium`, then run `make test` again")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def open_page(browser, service):
-    "A function that opens the page; at the end, no script error, no console error and no request to another host must have been seen."
-    contexts, seen = [], []
-    def opened(key=KEY, locale="en-GB", viewport=WIDE, expected=(), path="", **options):
-        context = browser.new_context(locale=locale, viewport=viewport, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: seen.append(f"script: {error}"))
-        page.on("console", lambda m: m.type in ("error", "warning") and not any(f"status of {status}" in m.text or status in m.text for status in expected) and seen.append(f"console: {m.text}"))
-        page.on("request", lambda r: r.url.startswith((service.url, "data:", "blob:")) or seen.append(f"foreign request: {r.url}"))
-        page.goto(service.url + path + (f"#key={key}" if key else ""))
-        expect(page.locator("#demande-montant, #notice:not([hidden])").first).to_be_visible()
-        return page
-    yield opened
-    for context in contexts: context.close()
-    assert seen == []
-
-
-def score_example(page):
-    page.click("#example")
+def score_example(page, name="good"):
+    page.click(f"#example-{name}")
     page.click("#submit")
     expect(page.locator("#pd")).to_be_visible()
 
@@ -76,7 +43,7 @@ def test_the_example_is_scored_in_both_languages(open_page, service, locale, rec
     assert page.locator("#points").inner_text() == str(result["score"]) and page.locator("#grade [aria-current]").inner_text() == result["classe_risque"]
     expect(page.locator(".verdict")).to_contain_text(recommend)
     expect(page.locator("#reasons h3")).to_have_text(sample)
-    assert page.locator("#reasons li").count() == len(result["raisons"]) and page.locator("#live").inner_text().startswith(recommend)
+    assert page.locator("#reasons li.reason").count() == len(result["raisons"]) and page.locator("#live").inner_text().startswith(recommend)
     bars = page.locator("#reasons rect.bar-value").evaluate_all("bars => bars.map(b => b.classList.contains('up'))")
     assert bars == [r["contribution"] >= 0 for r in result["raisons"]]
     assert {k: v for k, v in json.loads(dossier).items() if v is not None} == {k: v for section in EXAMPLE.values() for k, v in section.items()}
@@ -122,7 +89,7 @@ def test_the_keyboard_alone_is_enough(open_page, service):
 def test_errors_are_shown_beside_the_fields_and_in_a_summary_in_the_words_of_the_service(open_page, service, locale):
     page = open_page(locale=locale, expected=["422"])
     before = service.decisions()
-    page.click("#example")
+    page.click("#example-good")
     page.fill("#client-revenu_mensuel", "-5")
     page.fill("#demande-montant", "a lot")
     page.fill("#client-date_naissance", "1726-05-01")
@@ -159,7 +126,7 @@ def test_an_empty_form_says_what_is_required(open_page):
 
 
 def test_a_client_of_the_bank_is_scored_by_number(open_page, service):
-    page = open_page(expected=["422"])
+    page = open_page(expected=["422", "404"])
     page.get_by_role("radio", name="Client of the bank").check()
     page.fill("#client_id", "2147483647")
     page.fill("#demande-montant", "9000")
@@ -177,7 +144,7 @@ def test_a_client_of_the_bank_is_scored_by_number(open_page, service):
 
 def test_a_wrong_key_is_asked_for_again_and_nothing_typed_is_lost(open_page):
     page = open_page(key="not-the-right-key-at-all", expected=["401"])
-    page.click("#example")
+    page.click("#example-good")
     page.click("#submit")
     expect(page.locator("#notice-title")).to_have_text("The key was refused")
     expect(page.locator("#key")).to_be_focused()
@@ -206,7 +173,7 @@ def test_without_a_key_it_is_asked_for(open_page):
     ({"status": 502, "content_type": "text/html", "body": "<h1>Bad gateway</h1>"}, "The service cannot be reached")])
 def test_a_service_in_trouble_is_said_plainly_and_recovers(open_page, answer, title):
     page = open_page(expected=["503", "429", "500", "502", "ERR_FAILED"])
-    page.click("#example")
+    page.click("#example-good")
     page.route("**/score", lambda route: route.fulfill(**answer) if answer else route.abort())
     page.click("#submit")
     expect(page.locator("#notice-title")).to_have_text(title)
@@ -220,7 +187,7 @@ def test_a_service_in_trouble_is_said_plainly_and_recovers(open_page, answer, ti
 def test_a_service_that_does_not_answer_in_time_is_said_so(open_page):
     page = open_page()
     page.clock.install()
-    page.click("#example")
+    page.click("#example-good")
     page.route("**/score", lambda route: None)
     page.click("#submit")
     expect(page.locator("#submit")).to_have_attribute("aria-busy", "true")
@@ -231,7 +198,7 @@ def test_a_service_that_does_not_answer_in_time_is_said_so(open_page):
 
 def test_a_late_answer_never_replaces_a_newer_one(open_page):
     page = open_page()
-    page.click("#example")
+    page.click("#example-good")
     held = []
     page.route("**/score", lambda route: held.append(route) if not held else route.continue_())
     page.click("#submit")
@@ -247,7 +214,7 @@ def test_a_late_answer_never_replaces_a_newer_one(open_page):
 
 def test_a_double_click_is_one_decision(open_page, service):
     page = open_page()
-    page.click("#example")
+    page.click("#example-good")
     before = service.decisions()
     page.dblclick("#submit")
     expect(page.locator("#pd")).to_be_visible()
@@ -270,46 +237,9 @@ def test_a_narrow_screen_never_scrolls_sideways(open_page, locale, scheme):
     assert page.locator("#result-title").evaluate("title => title === document.activeElement")
 
 
-def test_text_can_be_read_in_both_schemes(open_page):
-    "Contrast of every text against its background, as WCAG 2 counts it: at least 4.5 to 1."
-    for scheme in ("light", "dark"):
-        page = open_page(color_scheme=scheme)
-        score_example(page)
-        low = page.evaluate("""() => {
-            const rgb = text => text.match(/[\\d.]+/g).map(Number), lum = c => c.slice(0, 3).map(v => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4).reduce((s, v, i) => s + v * [.2126, .7152, .0722][i], 0)
-            const ground = node => { for (; node; node = node.parentElement) { const c = rgb(getComputedStyle(node).backgroundColor); if (c.length < 4 || c[3] === 1) return c } return [255, 255, 255] }
-            const bad = []
-            for (const node of document.querySelectorAll('body *')) {
-                if (!node.checkVisibility({ visibilityProperty: true }) || ![...node.childNodes].some(n => n.nodeType === 3 && n.textContent.trim())) continue
-                const [a, b] = [lum(rgb(getComputedStyle(node).color)), lum(ground(node))].sort((x, y) => y - x)
-                if ((a + .05) / (b + .05) < 4.5) bad.push(`${node.tagName}.${node.className}: ${node.textContent.slice(0, 30)} ${((a + .05) / (b + .05)).toFixed(2)}`)
-            }
-            return bad }""")
-        assert low == []
-
-
-def test_everything_has_a_name_and_the_page_has_landmarks(open_page):
-    page = open_page()
-    score_example(page)
-    for role in ("banner", "main", "contentinfo", "navigation"): assert page.get_by_role(role).count() == 1, role
-    assert page.get_by_role("heading", level=1).count() == 1
-    nameless = page.evaluate("""[...document.querySelectorAll('input, select, button, a, summary')].filter(n => n.checkVisibility() &&
-        !(n.labels?.length || n.textContent.trim() || n.getAttribute('aria-label'))).map(n => n.outerHTML)""")
-    assert nameless == []
-    ids = page.evaluate("[...document.querySelectorAll('[id]')].map(n => n.id)")
-    assert len(ids) == len(set(ids))
-    missing = page.evaluate("[...document.querySelectorAll('[aria-describedby], [aria-labelledby]')].flatMap(n => (n.getAttribute('aria-describedby') ?? n.getAttribute('aria-labelledby')).split(' ')).filter(id => !document.getElementById(id))")
-    assert missing == []
-
-
-def test_the_page_is_small(open_page, service):
-    sizes = {name: len(service.request("GET", name).body) for name in ("/", "/style.css", "/app.js", "/favicon.svg")}
-    assert sum(sizes.values()) < 60_000, sizes
-
-
 def test_the_result_can_be_printed(open_page):
     page = open_page()
     score_example(page)
     page.emulate_media(media="print")
     expect(page.locator("#pd")).to_be_visible()
-    for hidden in ("#submit", "nav", "#example"): expect(page.locator(hidden)).to_be_hidden()
+    for hidden in ("#submit", "nav", "#examples", "#whatif", "#tab"): expect(page.locator(hidden)).to_be_hidden()
