@@ -25,7 +25,7 @@ def _check(host, port):
             probe.bind((host, port))
         except OSError as e:
             raise ConfigError(f"cannot listen on {host}:{port}: {e.strerror.lower()}. Choose another port: PORT=8001") from None
-    engine = create_app().extensions["credit-risk"].engine
+    engine = create_app().extensions["credit-risk"].config.engine
     try:
         audit.answers(engine)
     except Exception as e:
@@ -48,7 +48,9 @@ def _stop_with_parent():
 def _load():
     "The application of one worker."
     _stop_with_parent()
-    return create_app()
+    app = create_app()
+    app.extensions["credit-risk"].watch()
+    return app
 
 
 def _announce(host, port, line):
