@@ -248,7 +248,8 @@ def score_file(
     target:str|Path,          # .csv or .parquet, replaced as a whole
     models:Models,            # from `load_models`
     today:date|None=None,     # date_demande where a row has none; default: today
-    progress:bool=True        # a bar on stderr
+    progress:bool=True,       # a bar on stderr
+    part:int=2_000            # rows in memory at once
 )->dict:                      # {rows, scored, refused}
     "Score a file in bounded memory."
     from tqdm import tqdm
@@ -261,7 +262,7 @@ def score_file(
         rows = (csv_rows if text else parquet_rows)(raw, lambda n: bar.update(n - bar.n))
         names = list(next(rows))
         check_columns(source, names)
-        columns, parts = [n for n in names if n not in FIELDS] + list(ANSWER), scored_parts(rows, models, today, seen)
+        columns, parts = [n for n in names if n not in FIELDS] + list(ANSWER), scored_parts(rows, models, today, seen, part)
         with _whole(target) as name:
             if kind_of(target) == '.csv': _write_csv(name, columns, parts)
             else: write_parquet(name, answer_schema(columns, None if text else _metadata(raw).schema.to_arrow_schema()), parts)
