@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['ROOT', 'SQL', 'TABLES', 'database_url', 'connect', 'sql_statements', 'query', 'migrate', 'insert_rows', 'is_empty',
-           'empty_bank', 'dossier_query', 'dossier_of_client', 'all_dossiers', 'analyzed', 'matured',
-           'read_applications']
+           'empty_bank', 'dossier_query', 'dossier_of_client', 'all_dossiers', 'application_ranges', 'analyzed',
+           'matured', 'read_applications']
 
 # %% ../nbs/02_database.ipynb #b8e954ef
 import json, os, re
@@ -200,12 +200,13 @@ _OUTCOME = ('demande_id', 'client_id', 'decision', 'statut_pret', 'date_statut',
 
 def all_dossiers(
     connection:sa.Connection, # an open connection
-    page:int=2_000            # applications read at once
+    page:int=2_000,           # applications read at once
+    after:int=0,              # only applications with a larger demande_id
+    until:int=2**62           # and none with a larger one than this
 )->Iterator[tuple[dict,dict]]:# dossier, and its outcome: demande_id, client_id, decision, statut_pret, date_statut, sexe
-    "Every application of the bank with its dossier as of its date, in the order of demande_id."
-    after = 0
+    "The applications of the bank with their dossiers as of their dates, in the order of demande_id."
     while True:
-        values = {'apres': after, 'page': page}
+        values = {'apres': after, 'jusque': until, 'page': page}
         demandes = connection.execute(sa.text(query('demandes')), values)
         kinds = [(n, _KINDS.get(n, 'category')) for n in demandes.keys()]
         demandes = [{n: _fact(n, v, k) for (n, k), v in zip(kinds, row)} for row in demandes]
@@ -213,6 +214,14 @@ def all_dossiers(
             yield _dossier(_facts(text), demande), {n: demande[n] for n in _OUTCOME}
         if len(demandes) < page: return
         after = demandes[-1]['demande_id']
+
+def application_ranges(
+    connection:sa.Connection, # an open connection
+    size:int                  # applications in a range
+)->list[tuple[int,int]]:      # (after, until), for `all_dossiers`
+    "The applications of the bank in ranges of like size, for workers that each read one."
+    bounds = list(connection.execute(sa.text(query('bornes')), {'taille': size}).scalars())
+    return list(zip([0, *bounds], [*bounds, 2**62]))
 
 # %% ../nbs/02_database.ipynb #2ab4e7d1
 def _tables(plan):
