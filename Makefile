@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DOCS ?= _docs
 PROC ?= _proc
+SOURCES := $(wildcard nbs/*.ipynb nbs/runs/*.ipynb credit_risk/*.py)
 COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
@@ -83,11 +84,18 @@ README.md: nbs/index.ipynb $(VENV)/.dev
 	  --TagRemovePreprocessor.remove_input_tags='["remove-input"]' $< | sed -e '/^#| /d' -e 's#](images/#](nbs/images/#g' > $@
 
 docs: $(or $(wildcard $(VENV)/.dev),$(VENV)/.docs) openmp ## the notebooks as a book in _docs, which the service shows at /docs/
-	$(BIN)/python nbs/pages/book.py $(PROC)
-	$(BIN)/sphinx-build -q -E -W --keep-going -j auto -c nbs/pages $(PROC) $(DOCS)
+	@rm -rf $(PROC)
+	$(BIN)/python nbs/pages/book.py $(PROC)/pages
+	$(BIN)/sphinx-build -q -W --keep-going -j auto -c nbs/pages -d $(PROC)/doctrees $(PROC)/pages $(PROC)/site
+	@rm -rf $(DOCS) && mv $(PROC)/site $(DOCS)
 
-lint: $(VENV)/.dev ## style of the Python that is not exported
-	$(BIN)/ruff check api tests setup.py nbs/pages
+# everything that a machine can say of the text: style, types, links, and notebooks that are clean and exported
+lint: $(VENV)/.dev $(if $(wildcard .github/workflows),lint-workflows) ## style, types, links, clean and exported notebooks
+	$(BIN)/ruff check api tests setup.py nbs/pages credit_risk
+	$(BIN)/mypy
+	$(BIN)/python nbs/pages/links.py
+	@before=$$(cat $(SOURCES) | sha256sum); $(BIN)/nbdev_export && $(BIN)/nbdev_clean && test "$$before" = "$$(cat $(SOURCES) | sha256sum)" \
+	  || { echo "make: the notebooks were not clean, or not exported. They are now: see git diff, and commit" >&2; exit 1; }
 
 lock: $(VENV)/.tools ## resolve the requirements anew, with hashes
 	$(COMPILE) requirements/tools.in -o requirements/tools.lock

@@ -1,4 +1,4 @@
-"""Lay the sources of the book out in a folder (`_proc`): notebooks as nbdev's processors leave them, the pages, the reports of the promoted version, the HTTP reference."""
+"""Lay the sources of the book out in a folder (`_proc/pages`): notebooks as nbdev's processors leave them, the pages, the reports of the promoted version, the HTTP reference."""
 import ast
 import inspect
 import json
@@ -308,4 +308,4 @@ def lay_out(folder):
 
 if __name__ == "__main__":
     os.environ.setdefault("MPLBACKEND", "agg")
-    lay_out(Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "_proc"))
+    lay_out(Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "_proc" / "pages"))
