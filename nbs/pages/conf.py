@@ -65,7 +65,7 @@ def mathml(self, node, display):
         formula = _mathml.convert_with_local_state(node.astext(), displaystyle=display)
     except LatexError as e:
         raise SphinxError(f"{node.source}: the formula {node.astext()!r} cannot be drawn: {e}") from None
-    self.body.append(f'<div class="math">{formula}</div>' if display else formula)
+    self.body.append(f'<div class="math" tabindex="0">{formula}</div>' if display else formula)
     raise nodes.SkipNode
 
 
