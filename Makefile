@@ -3,10 +3,13 @@ PYTHON ?= python3
 PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
+DOCS ?= _docs
+PROC ?= _proc
+SOURCES := $(wildcard nbs/*.ipynb nbs/runs/*.ipynb credit_risk/*.py)
 COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help run test retrain bench notebooks readme lint lock lab system openmp clean
+.PHONY: help run test retrain bench notebooks readme docs lint lock lab system openmp clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -20,8 +23,8 @@ $(VENV)/.tools: requirements/tools.lock
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/tools.lock
 	@touch $@
 
-# the environments: $(VENV)/.run to train and serve, $(VENV)/.dev to test and develop
-$(VENV)/.run $(VENV)/.dev: $(VENV)/.%: $(VENV)/.tools requirements/%.lock setup.py settings.ini
+# the environments: $(VENV)/.run to train and serve, $(VENV)/.docs to build the book, $(VENV)/.dev to test and develop (and to do all that)
+$(VENV)/.run $(VENV)/.docs $(VENV)/.dev: $(VENV)/.%: $(VENV)/.tools requirements/%.lock setup.py settings.ini
 	$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements/$*.lock
 	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
@@ -80,17 +83,29 @@ README.md: nbs/index.ipynb $(VENV)/.dev
 	$(BIN)/jupyter nbconvert --log-level WARN --to markdown --stdout --TagRemovePreprocessor.enabled=True \
 	  --TagRemovePreprocessor.remove_input_tags='["remove-input"]' $< | sed -e '/^#| /d' -e 's#](images/#](nbs/images/#g' > $@
 
-lint: $(VENV)/.dev ## style of the Python that is not exported
-	$(BIN)/ruff check api tests setup.py
+docs: $(or $(wildcard $(VENV)/.dev),$(VENV)/.docs) openmp ## the notebooks as a book in _docs, which the service shows at /docs/
+	@rm -rf $(PROC)
+	$(BIN)/python nbs/pages/book.py $(PROC)/pages
+	$(BIN)/sphinx-build -q -W --keep-going -j auto -c nbs/pages -d $(PROC)/doctrees $(PROC)/pages $(PROC)/site
+	@rm -rf $(DOCS) && mv $(PROC)/site $(DOCS)
+
+# everything that a machine can say of the text: style, types, links, and notebooks that are clean and exported
+lint: $(VENV)/.dev $(if $(wildcard .github/workflows),lint-workflows) ## style, types, links, clean and exported notebooks
+	$(BIN)/ruff check api tests setup.py nbs/pages credit_risk
+	$(BIN)/mypy
+	$(BIN)/python nbs/pages/links.py
+	@before=$$(cat $(SOURCES) | sha256sum); $(BIN)/nbdev_export && $(BIN)/nbdev_clean && test "$$before" = "$$(cat $(SOURCES) | sha256sum)" \
+	  || { echo "make: the notebooks were not clean, or not exported. They are now: see git diff, and commit" >&2; exit 1; }
 
 lock: $(VENV)/.tools ## resolve the requirements anew, with hashes
 	$(COMPILE) requirements/tools.in -o requirements/tools.lock
 	$(COMPILE) setup.py --extra serve -o requirements/serve.lock
 	$(COMPILE) setup.py --extra serve --extra train -o requirements/run.lock
+	$(COMPILE) setup.py --extra serve --extra train --extra docs -o requirements/docs.lock
 	$(COMPILE) setup.py --extra dev -o requirements/dev.lock
 
 lab: $(VENV)/.dev ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab nbs
 
-clean: ## remove the environment, the embedded bank and the models
-	rm -rf $(VENV) var artifacts
+clean: ## remove the environment, the book, the embedded bank and the models
+	rm -rf $(VENV) $(DOCS) $(PROC) var artifacts

@@ -9,7 +9,7 @@ __all__ = ['FORMAT', 'REQUIRED', 'STATUS', 'BerkaError', 'Berka', 'read_berka', 
 import calendar, csv, re
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -344,7 +344,7 @@ def import_berka(
                 raise BerkaError('trans.asc', _line_of(Path(directory)/'trans.asc', 'account_id', account), f"account {account} moves {max(values[2:4])/100:.2f} in {month:%Y-%m}",
                                  FIELDS['credits_moyens_12m'].rule())
             statements.extend((account, month.toordinal(), *values))
-    rows = {
+    rows:dict[str, Iterable[tuple]] = {
         'clients': [(c, born.isoformat(), sex, str(district)) for c, (born, sex, district) in bank.clients.items()],
         'comptes': [(a, owner, 'courant', day.isoformat(), _euros(balances.get(a))) for a, (owner, day) in bank.comptes.items()],
         'releves_mensuels': (_statement_row(statements[i:i+7]) for i in range(0, len(statements), 7)),

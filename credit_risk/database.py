@@ -85,7 +85,7 @@ def migrate(
     with engine.begin() as connection:
         config.attributes['connection'] = connection
         command.upgrade(config, 'head')
-        return MigrationContext.configure(connection).get_current_revision()
+        return str(MigrationContext.configure(connection).get_current_revision())
 
 # %% ../nbs/02_database.ipynb #19ac3487
 TABLES = ('clients', 'comptes', 'releves_mensuels', 'demandes_de_pret')    # parents first
@@ -207,9 +207,9 @@ def all_dossiers(
     "The applications of the bank with their dossiers as of their dates, in the order of demande_id."
     while True:
         values = {'apres': after, 'jusque': until, 'page': page}
-        demandes = connection.execute(sa.text(query('demandes')), values)
-        kinds = [(n, _KINDS.get(n, 'category')) for n in demandes.keys()]
-        demandes = [{n: _fact(n, v, k) for (n, k), v in zip(kinds, row)} for row in demandes]
+        answer = connection.execute(sa.text(query('demandes')), values)
+        kinds = [(n, _KINDS.get(n, 'category')) for n in answer.keys()]
+        demandes = [{n: _fact(n, v, k) for (n, k), v in zip(kinds, row)} for row in answer]
         for text, demande in zip(connection.execute(sa.text(dossier_query('des_demandes')), values).scalars(), demandes, strict=True):
             yield _dossier(_facts(text), demande), {n: demande[n] for n in _OUTCOME}
         if len(demandes) < page: return
@@ -235,7 +235,7 @@ def analyzed(
     **values                  # its named parameters
 )->list[dict]:                # table (its alias), access, key, rows read, pages accessed, milliseconds; in the order of the plan
     "What MariaDB did at each table of a query, which it runs."
-    plan = json.loads(connection.execute(sa.text(f'analyze format=json {text}'), values).scalar())
+    plan = json.loads(connection.execute(sa.text(f'analyze format=json {text}'), values).scalar_one())
     # a row found by its primary key is read before the query is planned, and not counted as run
     return [{'table': t['table_name'], 'access': t['access_type'], 'key': t.get('key'), 'rows': t['r_loops']*(t['r_rows'] or 0) if t['r_loops'] else int(t['access_type'] == 'const'),
              'pages': t.get('r_engine_stats', {}).get('pages_accessed', 0), 'ms': t.get('r_table_time_ms', 0) + t.get('r_other_time_ms', 0)} for t in _tables(plan)]
