@@ -24,9 +24,10 @@ def _import_berka(args):
     from credit_risk.berka import import_berka
     print(import_berka(args.directory, args.database_url))
 
+# %% ../nbs/15_cli.ipynb #a3769216
 def _retrain(args):
-    from credit_risk.pipeline import retrain
-    version = retrain(args.database_url, args.artifacts, args.split_date)
+    from credit_risk.retrain import retrain
+    version = retrain(args.database_url, args.artifacts, args.split_date, args.force)
     metrics = json.loads((Path(args.artifacts)/version/'metrics.json').read_text('utf-8'))
     s, a = metrics['scorer'], metrics['anomaly']
     print(f"version {version} promoted in {args.artifacts}")
@@ -50,6 +51,7 @@ def parser()->argparse.ArgumentParser:
     c = command('retrain', _retrain, 'Run the training notebooks on the bank and promote the models that they make.')
     c.add_argument('--artifacts', default=os.environ.get('CREDIT_RISK_ARTIFACTS', 'artifacts'), metavar='DIR', help='folder of model versions (default: artifacts)')
     c.add_argument('--split-date', metavar='YYYY-MM-DD', help='applications from this day on are the out-of-time test (default: the last quarter of the matured loans)')
+    c.add_argument('--force', metavar='REASON', help='promote the version even where the gate refuses it; the reason is kept in its manifest')
     return top
 
 def main(
