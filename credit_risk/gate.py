@@ -79,7 +79,7 @@ def _acceptance(portfolio, loans, said):
             if len(said) > 1: ratio['loss'] = ratio['candidate'] - ratio['promoted']
             for name, v in ratio.items():
                 known = v[1:][np.isfinite(v[1:])]
-                row |= dict(zip((name, f'{name}_low', f'{name}_high'), (v[0], *(np.quantile(known, [.025, .975]) if len(known) else (np.nan, np.nan)))))
+                row |= dict(zip((name, f'{name}_low', f'{name}_high'), (v[0], *(np.quantile(known, [.005, .995] if name == 'loss' else [.025, .975]) if len(known) else (np.nan, np.nan)))))
             out.append(row)
     return out
 
