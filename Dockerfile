@@ -10,8 +10,11 @@ WORKDIR /app
 RUN python3 -m venv --without-pip /venv
 COPY requirements/serve.lock requirements/
 RUN python3 -m pip --python /venv install --require-hashes -r requirements/serve.lock
-# the command, and the path to /app: the lock has no setuptools, which nothing needs at run time
+# the project itself is read from /app: its path, its release and its command
+COPY settings.ini ./
 RUN site=$(/venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
+ && release=$(sed -n 's/^version = //p' settings.ini) && mkdir "$site/credit_risk-$release.dist-info" \
+ && printf 'Metadata-Version: 2.1\nName: credit-risk\nVersion: %s\n' "$release" > "$site/credit_risk-$release.dist-info/METADATA" \
  && echo /app > "$site/app.pth" \
  && printf '#!/venv/bin/python\nfrom credit_risk.cli import main\nmain()\n' > /venv/bin/credit-risk && chmod 755 /venv/bin/credit-risk \
  && find /venv -name __pycache__ -prune -exec rm -rf {} +

@@ -25,10 +25,14 @@ ROOT = Path(credit_risk.__file__).resolve().parent.parent    # the repository: s
 SQL = ROOT/'sql'
 
 def database_url(
-    url:str|None=None         # SQLAlchemy URL; default: CREDIT_RISK_DATABASE_URL, else an SQLite file in var/
+    url:str|None=None         # SQLAlchemy URL; default: CREDIT_RISK_DATABASE_URL, or what the file CREDIT_RISK_DATABASE_URL_FILE holds, else an SQLite file in var/
 )->str:
     "The address of the bank."
-    return url or os.environ.get('CREDIT_RISK_DATABASE_URL') or f"sqlite:///{ROOT/'var'/'bank.db'}"
+    if url := url or os.environ.get('CREDIT_RISK_DATABASE_URL'): return url
+    if file := os.environ.get('CREDIT_RISK_DATABASE_URL_FILE'):    # an address may hold a password, which an environment shows to whoever can list processes
+        try: return Path(file).read_text('utf-8').strip()
+        except OSError as e: raise ValueError(f'CREDIT_RISK_DATABASE_URL_FILE: {file} cannot be read ({e.strerror})') from None
+    return f"sqlite:///{ROOT/'var'/'bank.db'}"
 
 # a sub-select of a dossier is asked once for each row: remembering its answers in a temporary table costs more than it saves
 _SESSION = "set optimizer_switch = 'subquery_cache=off'"
