@@ -9,7 +9,7 @@ SOURCES := $(wildcard nbs/*.ipynb nbs/runs/*.ipynb credit_risk/*.py)
 COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help run test retrain bench notebooks readme docs lint lock lab system openmp clean
+.PHONY: help run test retrain bench notebooks readme docs lint lint-workflows lock lab system openmp secrets image clean retrain-simulated
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -36,6 +36,10 @@ run: $(VENV)/.run openmp ## create what is missing, then serve on 127.0.0.1:8000
 	@exec $(BIN)/python -m api --port $(PORT) --print-key
 
 retrain: $(VENV)/.run openmp ## run the training notebooks on the bank and promote the models
+	$(BIN)/credit-risk retrain
+
+retrain-simulated: $(VENV)/.run openmp ## the same on a simulated bank in var, made where there is none
+	$(BIN)/credit-risk init-db --simulate 20000
 	$(BIN)/credit-risk retrain
 
 test: $(VENV)/.dev system openmp ## every promise: the notebooks, then HTTP, SQL, papermill and browser tests
@@ -90,12 +94,33 @@ docs: $(or $(wildcard $(VENV)/.dev),$(VENV)/.docs) openmp ## the notebooks as a 
 	@rm -rf $(DOCS) && mv $(PROC)/site $(DOCS)
 
 # everything that a machine can say of the text: style, types, links, and notebooks that are clean and exported
-lint: $(VENV)/.dev $(if $(wildcard .github/workflows),lint-workflows) ## style, types, links, clean and exported notebooks
+lint: $(VENV)/.dev lint-workflows ## style, types, links, clean and exported notebooks
 	$(BIN)/ruff check api tests setup.py nbs/pages credit_risk
 	$(BIN)/mypy
 	$(BIN)/python nbs/pages/links.py
 	@before=$$(cat $(SOURCES) | sha256sum); $(BIN)/nbdev_export && $(BIN)/nbdev_clean && test "$$before" = "$$(cat $(SOURCES) | sha256sum)" \
 	  || { echo "make: the notebooks were not clean, or not exported. They are now: see git diff, and commit" >&2; exit 1; }
+
+secrets: ## a password, a database address and an API key for compose.yaml, made once, in var/secrets
+	@mkdir -p -m 700 var/secrets
+	@cd var/secrets && for name in db_password api_key; do test -e $$name || $(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(32), end="")' > $$name; done
+	@cd var/secrets && printf 'mariadb://credit_risk:%s@db/bank' "$$(cat db_password)" > database_url && chmod 444 db_password database_url api_key
+
+image: secrets ## build the images, start the service on MariaDB, wait until it is ready and score the example
+	docker compose --profile tools build
+	docker compose run --rm retrain init-db --simulate 3000
+	docker compose run --rm retrain
+	docker compose up --detach --wait
+	@set -e; at=http://127.0.0.1:$(PORT); curl -fsS $$at/readyz; \
+	curl -fsS $$at/openapi.json | $(PYTHON) -c 'import json, sys; print(json.dumps(json.load(sys.stdin)["paths"]["/score"]["post"]["requestBody"]["content"]["application/json"]["example"]))' \
+	| curl -fsS $$at/score -H "Authorization: Bearer $$(cat var/secrets/api_key)" -H 'Content-Type: application/json' -d @-
+	@size=$$(docker image inspect -f '{{.Size}}' credit-risk); echo; echo "the service image has $$((size/1000000)) MB"; test $$size -lt 250000000
+
+lint-workflows: $(VENV)/.dev ## the Dockerfile, compose.yaml and the workflows of .github
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/zizmor --offline --persona pedantic --quiet .github/workflows
 
 lock: $(VENV)/.tools ## resolve the requirements anew, with hashes
 	$(COMPILE) requirements/tools.in -o requirements/tools.lock

@@ -8,8 +8,8 @@ here = Path(__file__).parent
 config = ConfigParser(delimiters=["="])
 config.read(here / "settings.ini", encoding="utf-8")
 settings = config["DEFAULT"]
-extras = {name: settings[f"{name}_requirements"].split() for name in ("serve", "train", "docs", "dev")}
-extras["dev"] = extras["serve"] + extras["train"] + extras["docs"] + extras["dev"]
+extras = {name: settings[f"{name}_requirements"].split() for name in ("serve", "train", "cluster", "docs", "dev")}
+extras["dev"] = extras["serve"] + extras["train"] + extras["cluster"] + extras["docs"] + extras["dev"]
 
 setup(
     name=settings["lib_name"],

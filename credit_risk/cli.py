@@ -24,13 +24,74 @@ def _import_berka(args):
     from credit_risk.berka import import_berka
     print(import_berka(args.directory, args.database_url))
 
+# %% ../nbs/15_cli.ipynb #a3769216
 def _retrain(args):
-    from credit_risk.pipeline import retrain
-    version = retrain(args.database_url, args.artifacts, args.split_date)
+    from credit_risk.retrain import retrain
+    version = retrain(args.database_url, args.artifacts, args.split_date, args.force)
     metrics = json.loads((Path(args.artifacts)/version/'metrics.json').read_text('utf-8'))
     s, a = metrics['scorer'], metrics['anomaly']
     print(f"version {version} promoted in {args.artifacts}")
     print(f"out of time from {metrics['split_date']}: AUC {s['auc']:.3f} [{s['auc_low']:.3f}, {s['auc_high']:.3f}] on {s['n']} loans, Brier {s['brier']:.4f}; alert rate {a['alert_rate']:.3f}, recall of injected anomalies {a['recall']:.2f}")
+
+# %% ../nbs/15_cli.ipynb #0ea2a587
+def _models_list(args):
+    from credit_risk.artifacts import ArtifactError, current_version, read_version, versions
+    try: now = current_version(args.artifacts)
+    except ArtifactError: now = None
+    for name in versions(args.artifacts):
+        try: content = read_version(args.artifacts, name)
+        except ArtifactError as e: print(f'  {name}  cannot be used: {e}'); continue
+        gate, s = content['manifest'].get('gate'), content['metrics'].get('scorer', {})
+        state = 'not judged' if gate is None else f"forced: {gate['forced']}" if gate['forced'] else 'refused' if gate['refusals'] else 'passed'
+        print(f"{'*' if name == now else ' '} {name}  from {content['metrics'].get('split_date')}  AUC {s.get('auc') or float('nan'):.3f}  Brier {s.get('brier') or float('nan'):.4f}  {state}")
+
+def _models_show(args):
+    from credit_risk.artifacts import current_version, read_version
+    name = args.version or current_version(args.artifacts)
+    gate = read_version(args.artifacts, name)['manifest'].get('gate') or {'against': None, 'refusals': [], 'forced': None}
+    print((Path(args.artifacts)/name/'model_card.md').read_text('utf-8'))
+    print(f"## Gate\n\nBeside {gate['against'] or 'no other version'}: " + ('; '.join(gate['refusals']) or 'nothing was refused') + (f". Promoted all the same: {gate['forced']}" if gate['forced'] else '.'))
+
+def _models_promote(args):
+    from credit_risk.artifacts import promote
+    promote(args.artifacts, args.version, args.force)
+    print(f'version {args.version} serves')
+
+def _models_rollback(args):
+    from credit_risk.artifacts import rollback
+    print(f'version {rollback(args.artifacts)} serves again')
+
+# %% ../nbs/15_cli.ipynb #60d4a6a4
+def _monitor(args):
+    from credit_risk.retrain import run_notebook
+    out = Path(args.out)
+    out.mkdir(parents=True, exist_ok=True)
+    run_notebook('monitoring', out, {'database_url': args.database_url, 'artifacts': args.artifacts, 'version': args.version, 'since': args.since, 'until': args.until, 'out': str(out)})
+    verdict = json.loads((out/'monitoring.json').read_text('utf-8'))
+    print(f"{verdict['verdict']}: {verdict['applications']} applications, {verdict['loans']} matured loans of version {verdict['version']}; {out/'monitoring.html'}")
+    for finding in verdict['findings']: print(f"{finding['question']}: {finding['says']}")
+    sys.exit({'steady': 0, 'drift': 3, 'too few': 4}[verdict['verdict']])
+
+# %% ../nbs/15_cli.ipynb #17b7d856
+def _folder(c): c.add_argument('--artifacts', default=os.environ.get('CREDIT_RISK_ARTIFACTS', 'artifacts'), metavar='DIR', help='folder of model versions (default: artifacts)')
+
+def _add_models(command):
+    top = command('models', None, 'List and show the model versions; promote one, or go back.').add_subparsers(dest='action', required=True, metavar='ACTION')
+    for name, run, text in (('list', _models_list, 'The versions, the promoted one starred.'), ('show', _models_show, 'The model card of a version, and what the gate said of it.'),
+                            ('promote', _models_promote, 'Make a version the one that serves.'), ('rollback', _models_rollback, 'Serve again the version that came before the present one.')):
+        c = top.add_parser(name, help=text, description=text)
+        _folder(c)
+        c.set_defaults(run=run)
+        if name in ('show', 'promote'): c.add_argument('version', metavar='VERSION', **({'nargs': '?', 'help': 'default: the promoted one'} if name == 'show' else {}))
+        if name == 'promote': c.add_argument('--force', metavar='REASON', help='promote a version that the gate refused; the reason is kept in its manifest')
+
+def _add_monitor(command):
+    c = command('monitor', _monitor, 'Compare decisions and outcomes with what the version was judged on; exit status 0 steady, 3 drift, 4 too few decisions.')
+    _folder(c)
+    c.add_argument('--version', metavar='VERSION', help='of the model (default: the promoted one)')
+    c.add_argument('--since', metavar='YYYY-MM-DD', help='first day of the decisions (default: all)')
+    c.add_argument('--until', metavar='YYYY-MM-DD', help='day after the last (default: all)')
+    c.add_argument('--out', default='var/monitoring', metavar='DIR', help='folder for monitoring.html, monitoring.ipynb and monitoring.json (default: var/monitoring)')
 
 # %% ../nbs/15_cli.ipynb #9f2e369d
 def _key(args):
@@ -117,6 +178,9 @@ def parser()->argparse.ArgumentParser:
     c.add_argument('--artifacts', default=os.environ.get('CREDIT_RISK_ARTIFACTS', 'artifacts'), metavar='DIR', help='folder of model versions (default: artifacts)')
     c.add_argument('--split-date', metavar='YYYY-MM-DD', help='applications from this day on are the out-of-time test (default: the last quarter of the matured loans)')
     for add in (_key_options, _audit_options, _score_batch_options): add(command)
+    c.add_argument('--force', metavar='REASON', help='promote the version even where the gate refuses it; the reason is kept in its manifest')
+    _add_models(command)
+    _add_monitor(command)
     return top
 
 def main(

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ROOT', 'SQL', 'TABLES', 'database_url', 'connect', 'sql_statements', 'query', 'migrate', 'insert_rows', 'is_empty',
            'empty_bank', 'dossier_query', 'dossier_of_client', 'all_dossiers', 'application_ranges', 'analyzed',
-           'matured', 'read_applications']
+           'matured', 'read_applications', 'read_outcomes', 'read_decisions']
 
 # %% ../nbs/02_database.ipynb #b8e954ef
 import json, os, re
@@ -25,10 +25,14 @@ ROOT = Path(credit_risk.__file__).resolve().parent.parent    # the repository: s
 SQL = ROOT/'sql'
 
 def database_url(
-    url:str|None=None         # SQLAlchemy URL; default: CREDIT_RISK_DATABASE_URL, else an SQLite file in var/
+    url:str|None=None         # SQLAlchemy URL; default: CREDIT_RISK_DATABASE_URL, or what the file CREDIT_RISK_DATABASE_URL_FILE holds, else an SQLite file in var/
 )->str:
     "The address of the bank."
-    return url or os.environ.get('CREDIT_RISK_DATABASE_URL') or f"sqlite:///{ROOT/'var'/'bank.db'}"
+    if url := url or os.environ.get('CREDIT_RISK_DATABASE_URL'): return url
+    if file := os.environ.get('CREDIT_RISK_DATABASE_URL_FILE'):    # an address may hold a password, which an environment shows to whoever can list processes
+        try: return Path(file).read_text('utf-8').strip()
+        except OSError as e: raise ValueError(f'CREDIT_RISK_DATABASE_URL_FILE: {file} cannot be read ({e.strerror})') from None
+    return f"sqlite:///{ROOT/'var'/'bank.db'}"
 
 # a sub-select of a dossier is asked once for each row: remembering its answers in a temporary table costs more than it saves
 _SESSION = "set optimizer_switch = 'subquery_cache=off'"
@@ -258,3 +262,28 @@ def read_applications(
     for dossier, outcome in all_dossiers(connection): dossiers.append(dossier); outcomes.append(outcome)
     for outcome, old in zip(outcomes, matured([d | o for d, o in zip(dossiers, outcomes)])): outcome['matured'] = old
     return dossiers, outcomes
+
+# %% ../nbs/02_database.ipynb #826772aa
+def read_outcomes(
+    connection:sa.Connection, # an open connection
+    page:int=20_000           # applications read at once
+)->list[dict]:                # demande_id, client_id, date_demande, montant, duree_mois, …, decision, statut_pret, date_statut, sexe, matured
+    "What became of every application, without its dossier."
+    rows, after = [], 0
+    while True:
+        found = connection.execute(sa.text(query('demandes')), {'apres': after, 'page': page})
+        kinds = [(n, _KINDS.get(n, 'category')) for n in found.keys()]
+        found = [{n: _fact(n, v, k) for (n, k), v in zip(kinds, row)} for row in found]
+        rows += found
+        if len(found) < page: break
+        after = found[-1]['demande_id']
+    return [row | {'matured': old} for row, old in zip(rows, matured(rows))]
+
+def read_decisions(
+    connection:sa.Connection, # an open connection
+    since:str,                # ISO date or time, the first
+    until:str                 # ISO date or time, after the last
+)->Iterator[dict]:            # decision_id, horodatage, dossier and resultat as they were written, modele_version
+    "The answers of the service in a time."
+    for row in connection.execution_options(stream_results=True).execute(sa.text(query('decisions_between')), {'depuis': since, 'jusque': until}).mappings():
+        yield dict(row) | {n: json.loads(row[n]) for n in ('dossier', 'resultat')}

@@ -1,0 +1,6 @@
+-- name: decisions_between
+-- What was answered in a time, for monitoring.
+select decision_id, horodatage, dossier, resultat, modele_version
+from decisions
+where horodatage >= :depuis and horodatage < :jusque
+order by horodatage, decision_id;
