@@ -137,9 +137,13 @@ def create_app(config: dict | None = None) -> Flask:
             raise Problem("unauthorized", headers={"WWW-Authenticate": 'Bearer realm="credit-risk"'})
         if request.mimetype != "application/json" or request.headers.get("Content-Encoding", "identity") != "identity":
             raise Problem("unsupported-media-type")
-        client_id, dossier = dossier_of(read_json(read_body()), settings, date.today())
-        result = {"decision_id": str(uuid.uuid4())} | score(dossier, models)
-        text = json.dumps({field: result[field] for field in Result.model_fields}, ensure_ascii=False, allow_nan=False)
+        body = read_json(read_body())
+        client_id, dossier = dossier_of(body, settings, date.today())
+        try:
+            result = {"decision_id": str(uuid.uuid4())} | score(dossier, models, body.get("scenario"))
+        except BadRequest as e:  # a scenario that these models do not hold
+            raise Problem("invalid-fields", errors=e.errors) from None
+        text = json.dumps({field: result[field] for field in Result.model_fields if field in result}, ensure_ascii=False, allow_nan=False)
         try:
             writer.append(result["decision_id"], name, client_id, dossier, text, models.version)
         except audit.AuditError as e:
