@@ -7,10 +7,10 @@ __all__ = ['COLUMNS', 'OPEN', 'PUBLISHED', 'HORIZON', 'SICR', 'LGD', 'WEIGHTS', 
            'shared_dir', 'bank_panel', 'offline', 'SourceUnreachable', 'fetch', 'fetch_or_offline', 'drivers',
            'log_odds', 'stationarity', 'spurious_share', 'Specification', 'rolling_origin', 'recursive_choice',
            'diebold_mariano', 'contest', 'Satellite', 'fit_satellite', 'diagnostics', 'vasicek', 'factors',
-           'asset_correlation', 'correlation_of_rate', 'ahead', 'Link', 'link', 'scenarios', 'default_timing',
-           'remaining', 'balance', 'credit_loss', 'reverse_stress', 'transition', 'panels_figure']
+           'asset_correlation', 'correlation_of_rate', 'ahead', 'Link', 'link', 'scenarios', 'scenario_part',
+           'default_timing', 'remaining', 'balance', 'credit_loss', 'reverse_stress', 'transition', 'panels_figure']
 
-# %% ../nbs/12_macro.ipynb #41252c61
+# %% ../nbs/12_macro.ipynb #08135ff2
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 import statsmodels.api as sm
 from arch.bootstrap import StationaryBootstrap
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from scipy.optimize import brentq, minimize_scalar
 from scipy.special import expit, logit, logsumexp
@@ -105,7 +106,7 @@ def offline(
     return pd.concat([frame, *(tidy(us[code], name, unit, f'FRED {code}', '2016-06-30') for code, (name, unit) in _SHARED.items()),
                       tidy(inflation, 'inflation', '% over a year', 'BLS, in the panel of banks', '2017-01-01')])
 
-# %% ../nbs/12_macro.ipynb #ca46f6a6
+# %% ../nbs/12_macro.ipynb #caa25cb5
 OPEN = {('fred', 'unemployment'): ('UNRATE', '%'), ('fred', 'policy_rate'): ('FEDFUNDS', '%, federal funds'), ('fred', 'real_gdp'): ('GDPC1', 'billion dollars, real'),
         ('fred', 'volatility'): ('VIXCLS', 'points'), ('fred', 'delinquency'): ('DRALACBS', '%, all loans'), ('fred', 'house_prices'): ('CSUSHPINSA', 'index'),
         ('ecb', 'unemployment'): ('LFSI/M.I9.S.UNEHRT.TOTAL0.15_74.T', '%, euro area'), ('ecb', 'policy_rate'): ('FM/D.U2.EUR.4F.KR.DFR.LEV', '%, deposit facility'),
@@ -117,7 +118,9 @@ class SourceUnreachable(ConnectionError):
 def _fred(code, as_of, client, key):
     if client is None:
         from fredapi import Fred
-        client = Fred(api_key=key or os.environ.get('FRED_API_KEY') or '')
+        key = key or os.environ.get('FRED_API_KEY')
+        if not key: raise SourceUnreachable(f"fred wants a key for {code}: it is free of charge and goes into FRED_API_KEY; without it use macro.offline(), which holds US series")
+        client = Fred(api_key=key)
     if as_of is None: return client.get_series(code)
     known = client.get_series_as_of_date(code, as_of)
     return known.sort_values('realtime_start').groupby('date').value.last().astype(float)
@@ -125,12 +128,12 @@ def _fred(code, as_of, client, key):
 def _sdmx(source, code, client):
     import sdmx
     flow, key = code.split('/')
-    message = (client or sdmx.Client(source.upper())).get('data', flow, key=key)
+    message = (client or sdmx.Client(source.upper(), timeout=30)).get('data', flow, key=key)
     values = sdmx.to_pandas(message)
-    values.index = pd.PeriodIndex(values.index.get_level_values('TIME_PERIOD').astype(str).str.replace('-Q', 'Q')).to_timestamp()
+    values.index = [pd.Period(str(t).replace('-Q', 'Q')).start_time for t in values.index.get_level_values('TIME_PERIOD')]
     return values.astype(float).sort_index()
 
-# %% ../nbs/12_macro.ipynb #effb62bd
+# %% ../nbs/12_macro.ipynb #0eba5e7d
 def fetch(
     series:str,               # see `OPEN`
     source:str='fred',        # fred, ecb or insee
@@ -147,8 +150,9 @@ def fetch(
     kept = Path(cache)/f"{source}-{code.replace('/', '-')}-{vintage}.csv" if cache else None
     if kept and kept.exists(): return pd.read_csv(kept, parse_dates=['date', 'vintage'])
     try: values = _fred(code, as_of, client, key) if source == 'fred' else _sdmx(source, code, client)
-    except OSError as e: raise SourceUnreachable(f"{source} cannot be reached for {code} ({type(e).__name__}): check the network, or use macro.offline()") from None
-    except ValueError as e: raise ValueError(f"{source} refused {code}: {e}; a FRED key is free of charge and goes into FRED_API_KEY") from None
+    except SourceUnreachable: raise
+    except OSError as e: raise SourceUnreachable(f"{source} cannot be reached for {code} ({type(e).__name__}): check the network, or use macro.offline(), which holds US series") from None
+    except ValueError as e: raise ValueError(f"{source} refused {code}: {e}") from None
     frame = tidy(values, series, unit, f'{source.upper()} {code}', vintage)
     if kept: kept.parent.mkdir(parents=True, exist_ok=True); frame.to_csv(kept, index=False)
     return frame
@@ -159,12 +163,12 @@ def fetch_or_offline(
     data_dir:str|Path|None=None,    # see `shared_dir`
     **kw                      # of `fetch`
 )->tuple[pd.DataFrame, str]:  # the series, and what the reader must know: empty when the source answered
-    "The publisher's series, or the offline one where it cannot be reached."
+    "The publisher's series, or the offline one where it cannot be reached and is of the same country."
     try: return fetch(series, source, **kw), ''
     except SourceUnreachable as e:
         rows = offline(data_dir)
         rows = rows[rows.series == series]
-        if rows.empty: raise
+        if rows.empty or source != 'fred': raise
         return rows, f'{e}; these are the offline values, {rows.source.iloc[-1]}, to {rows.date.max():%Y-%m}'
 
 # %% ../nbs/12_macro.ipynb #a2d482e3
@@ -354,7 +358,7 @@ def diagnostics(
             ('Jarque-Bera', jb, 'normal residuals', 'heavy tails: intervals come from the bootstrap, not from a normal law'), ('CUSUM', cusum, 'no break found', 'a break: the coefficients did not hold')]
     return pd.DataFrame([{'test': t, 'p': p, 'says': good if p > .05 else bad} for t, p, good, bad in rows]).set_index('test')
 
-# %% ../nbs/12_macro.ipynb #9165032e
+# %% ../nbs/12_macro.ipynb #9053312b
 def vasicek(p, rho, z): return norm.cdf((norm.ppf(p) - rho**.5*z)/(1 - rho)**.5)    # `point_in_time.conditional_probability`, for arrays
 
 _GRID = np.linspace(-5, 5, 161)
@@ -371,13 +375,15 @@ def factors(
     default,                  # 1 or 0
     cohort,                   # quarter of origin
     rho:float                 # asset correlation
-)->pd.DataFrame:              # by cohort: loans, observed, expected, z, low, high
-    "The economy of each cohort, with its 90 % interval."
+)->pd.DataFrame:              # by cohort: loans, observed, expected, z and its 90 % interval low, high, and ml: z by maximum likelihood, not drawn to 0, for a regression
+    "The economy of each cohort."
     p, default = np.asarray(p, float), np.asarray(default)
-    posterior = np.exp((L := _cohort_likelihoods(p, default, cohort, rho) + _WEIGHT).sub(logsumexp(L.to_numpy(), axis=1), axis=0)).to_numpy()
+    likelihood = _cohort_likelihoods(p, default, cohort, rho).to_numpy()
+    posterior = likelihood + _WEIGHT
+    posterior = np.exp(posterior - logsumexp(posterior, axis=1, keepdims=True))
     table = pd.DataFrame(dict(p=p, default=default)).groupby(np.asarray(cohort)).agg(loans=('p', 'size'), observed=('default', 'mean'), expected=('p', 'mean'))
     at = lambda share: _GRID[(posterior.cumsum(axis=1) < share).sum(axis=1).clip(max=len(_GRID) - 1)]
-    return table.assign(z=posterior @ _GRID, low=at(.05), high=at(.95))
+    return table.assign(z=posterior @ _GRID, low=at(.05), high=at(.95), ml=_GRID[likelihood.argmax(axis=1)])
 
 # %% ../nbs/12_macro.ipynb #33deb756
 def asset_correlation(
@@ -406,7 +412,7 @@ def correlation_of_rate(
     rho = share(x)
     return {'correlation': rho, 'low': np.quantile(again, .025), 'high': np.quantile(again, .975), 'mean': 100*norm.cdf(x.mean()*(1 - rho)**.5), 'factor': (x.mean() - x)/x.std()}
 
-# %% ../nbs/12_macro.ipynb #22688730
+# %% ../nbs/12_macro.ipynb #156eb0c0
 def ahead(
     unemployment:pd.Series,   # %, by quarter
     quarters:int              # 0: the quarter itself
@@ -431,29 +437,31 @@ class Link:
 
     def coefficients(self, draws:int=400, seed:int=0)->np.ndarray:
         "Block-bootstrap draws of the line."
-        rows = np.column_stack([self.fit.model.endog, self.fit.model.exog])
+        rows = np.column_stack([self.fit.model.wendog, self.fit.model.wexog])
         return np.array([np.linalg.lstsq(v[:, 1:], v[:, 0], rcond=None)[0] for ((v,), _) in StationaryBootstrap(6, rows, seed=seed).bootstrap(draws)])
 
 def link(
-    z:pd.Series,              # factor by quarter of origin
+    z:pd.Series,              # factor by quarter of origin: `ml` of `factors`
     unemployment:pd.Series,   # %, by quarter
+    loans:pd.Series|None=None,    # of each cohort: its weight
     candidates:Sequence[int]=(0, 2, 4, 6, 8)
 )->Link:
     "Fit the line; `quarters` by leave-one-year-out."
-    def rows(h): return pd.concat([z.rename('z'), ahead(unemployment, h).rename('u')], axis=1).dropna()
+    weight = pd.Series(1.0, z.index) if loans is None else loans/loans.mean()
+    def rows(h): return pd.concat([z.rename('z'), ahead(unemployment, h).rename('u'), weight.rename('w')], axis=1).dropna()
     shared, errors = rows(max(candidates)).index, {}
     for h in candidates:
         r, e = rows(h).loc[shared], []
         for year in sorted(set(shared.year)):
             out = r.index.year == year
-            e += list((r.z[out] - np.polyval(np.polyfit(r.u[~out], r.z[~out], 1), r.u[out]))**2)
+            e += list(r.w[out]*(r.z[out] - np.polyval(np.polyfit(r.u[~out], r.z[~out], 1, w=r.w[~out]**.5), r.u[out]))**2)
         errors[h] = np.mean(e)
     h = min(errors, key=errors.get)
     r = rows(h)
-    fit = sm.OLS(r.z.to_numpy(), np.column_stack([np.ones(len(r)), r.u])).fit(cov_type='HAC', cov_kwds={'maxlags': 4, 'use_correction': True})
+    fit = sm.WLS(r.z.to_numpy(), np.column_stack([np.ones(len(r)), r.u]), r.w.to_numpy()).fit(cov_type='HAC', cov_kwds={'maxlags': 4, 'use_correction': True})
     return Link(h, fit, pd.Series(errors))
 
-# %% ../nbs/12_macro.ipynb #c79cad81
+# %% ../nbs/12_macro.ipynb #bd251328
 PUBLISHED = {'peak': 10.0, 'rise': 5.9, 'eba_rise': 6.1}    # %, points: announcements of the Federal Reserve (5 February 2025) and of the EBA (20 January 2025)
 HORIZON = 13                  # quarters of a scenario
 
@@ -467,11 +475,32 @@ def scenarios(
     severe = pd.read_csv(folder/'fed_2025_severely_adverse_domestic.csv')['Unemployment rate'].to_numpy(float) if folder else stylised
     fed = 'Federal Reserve, 2025 stress test, severely adverse scenario, as published' if folder else 'stylised: the peak of 10 % and the rise of 5.9 points that the Federal Reserve announced for 2025, on straight lines'
     ramp = last + PUBLISHED['eba_rise']*np.minimum(np.arange(1, HORIZON + 1)/12, 1)
-    return {'base': dict(libelle='chômage inchangé', label='unemployment unchanged', source='stylised: no change', unemployment=np.full(HORIZON, last)),
+    return {'base': dict(libelle='chômage inchangé', label='unemployment unchanged', source=f'stylised: {last:.1f} %, without change', unemployment=np.full(HORIZON, last)),
             'adverse': dict(libelle='récession modérée', label='moderate recession', source='stylised: half of the severely adverse rise (the Federal Reserve has published no adverse path since 2019)',
                             unemployment=last + (severe - start)/2),
             'severe': dict(libelle='récession grave', label='severely adverse', source=fed, unemployment=severe),
             'eba': dict(libelle='scénario adverse de l’ABE', label='EBA adverse', source='stylised: the rise of 6.1 points to 2027 that the EBA announced for its 2025 exercise, on a straight line', unemployment=ramp)}
+
+# %% ../nbs/12_macro.ipynb #a59379cb
+def scenario_part(
+    p, default, cohort,       # see `factors`; the cohort is a quarter
+    unemployment:pd.Series,   # %, by quarter
+    data_dir:str|Path|None=None,    # see `shared_dir`
+    last:float|None=None      # %, where the stylised paths start; default: the mean over the cohorts, the climate that the scorer has learnt
+)->tuple[dict, Link, dict]:   # content of macro.json; the line and the correlation that it rests on
+    "The scenarios of a model version."
+    cohort = pd.PeriodIndex(cohort, freq='Q')
+    if cohort.nunique() < 12: raise ValueError(f"the loans come from {cohort.nunique()} quarters; at least 12 are needed to tell an economy from chance")
+    missing = [str(q) for q in cohort.unique().sort_values() if q not in unemployment.index]
+    if missing: raise ValueError(f"unemployment is not known for {', '.join(missing[:4])}: give every quarter from {cohort.min()} on")
+    found = asset_correlation(p, default, cohort.astype(str))
+    f = found['factors'].set_axis(pd.PeriodIndex(found['factors'].index, freq='Q'))
+    line, rho = link(f.ml, unemployment, f.loans), found['correlation']
+    paths = scenarios(float(unemployment.loc[cohort.min():cohort.max()].mean()) if last is None else last, data_dir)
+    named = {n: {'facteur': (z := line.factor(s['unemployment'])), 'libelle': s['libelle'], 'label': s['label'], 'source': s['source'], 'chomage': [float(u) for u in s['unemployment']],
+                 'cinq_pour_cent': float(vasicek(.05, rho, z))} for n, s in paths.items()}
+    return {'correlation': rho, 'correlation_low': found['low'], 'correlation_high': found['high'], 'quarters': len(f), 'quarters_ahead': line.quarters,
+            'line': [float(c) for c in line.fit.params], 'scenarios': named}, line, found
 
 # %% ../nbs/12_macro.ipynb #82cb32fa
 SICR, LGD, WEIGHTS = 2.0, .45, {'base': .6, 'adverse': .3, 'severe': .1}    # assumptions of the report
@@ -549,7 +578,7 @@ def transition(
     at = lambda p: pd.Categorical.from_codes(np.searchsorted(bounds, p, side='left'), names, ordered=True)
     return pd.crosstab(pd.Series(at(p_before), name='through the cycle'), pd.Series(at(p_after), name='under the scenario'), normalize='index', dropna=False)
 
-# %% ../nbs/12_macro.ipynb #cb5a3522
+# %% ../nbs/12_macro.ipynb #f07d3192
 US_RECESSIONS = (('1990Q4', '1991Q1'), *RECESSIONS)    # NBER, first and last quarter
 
 @_styled
@@ -562,7 +591,7 @@ def panels_figure(
 )->Figure:
     "Time series side by side."
     rows = -(-len(panels)//columns)
-    fig, axes = plt.subplots(rows, columns, figsize=(9.2, height*rows + .2), squeeze=False)
+    fig, axes = plt.subplots(rows, columns, figsize=(9.2, height*rows + .2), dpi=110, squeeze=False)
     for ax in axes.flat[len(panels):]: ax.set_visible(False)
     for ax, (title, unit, lines) in zip(axes.flat, panels):
         for (label, line), colour in zip(lines.items(), (BLUE, RED, GREY, '#4c956c', '#8e6c8a')):
@@ -574,7 +603,9 @@ def panels_figure(
         low, high = ax.get_xlim()
         for a, b in recessions: ax.axvspan(pd.Period(a, 'Q').start_time, pd.Period(b, 'Q').end_time, color='.5', alpha=.2, lw=0)
         ax.set(title=title, ylabel=unit, xlim=(low, high))
+        ax.xaxis.set_major_locator(ticks := AutoDateLocator(minticks=3, maxticks=6))
+        ax.xaxis.set_major_formatter(ConciseDateFormatter(ticks, show_offset=False))
         if len(lines) > 1 or '' not in lines: ax.legend(frameon=False, loc='best')
-    fig.text(.01, .005, f'Shaded: recessions. {source}', fontsize=7, color=GREY)
+    fig.text(.01, .005, f"{'Shaded: recessions (NBER). ' if recessions else ''}{source}", fontsize=7, color=GREY)
     fig.tight_layout(rect=(0, .03, 1, 1))
     return fig

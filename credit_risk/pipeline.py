@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['NOTEBOOKS', 'Portfolio', 'default_split', 'read_portfolio', 'code_fingerprint', 'origin_of', 'version_of',
-           'golden_dossiers', 'plain', 'save_part', 'assemble', 'model_card', 'RetrainError', 'run_notebook', 'retrain']
+           'golden_dossiers', 'plain', 'save_part', 'assemble', 'model_card', 'RetrainError', 'run_notebook', 'retrain',
+           'add_scenarios']
 
 # %% ../nbs/14_pipeline.ipynb #8e8c753d
 import hashlib, json, os, shutil, signal, sys
@@ -14,11 +15,12 @@ from datetime import date
 from importlib.metadata import version as installed
 from multiprocessing import active_children, get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
 
-from .artifacts import ArtifactError, canonical, digest, promote, write_version
+from .artifacts import FILES, ArtifactError, canonical, current_version, digest, promote, read_version, write_version
 from .contract import EXAMPLE, FIELDS, dossier_from_json, dossier_to_json, parse_request
 from .database import ROOT, connect, read_applications
 from .features import feature_table
@@ -311,3 +313,27 @@ def retrain(
     if assemble(artifacts, version, runs) is None: raise ArtifactError(f"version {version}: a training notebook left no part; did the data change while it ran?")
     shutil.rmtree(runs)
     return version
+
+# %% ../nbs/14_pipeline.ipynb #8c16417c
+def add_scenarios(
+    database_url:str|None=None,      # see `database.database_url`
+    artifacts:str|Path='artifacts',  # folder of versions
+    unemployment:str|None=None,      # CSV with trimestre (2012Q1) and chomage (%); default: the economy of the simulated bank
+    progress:bool=True               # a bar on stderr
+)->str:                              # the new version, promoted
+    "The promoted version with scenarios; raises `RetrainError` or `ArtifactError` and promotes nothing."
+    artifacts, version = Path(artifacts), current_version(artifacts)
+    base = read_version(artifacts, version)
+    with TemporaryDirectory() as work:
+        runs, part = Path(work)/'runs', Path(work)/'macro.json'
+        if (artifacts/version/'runs').is_dir(): shutil.copytree(artifacts/version/'runs', runs)
+        runs.mkdir(exist_ok=True)
+        run_notebook('scenarios', runs, {'database_url': database_url, 'artifacts': str(artifacts), 'unemployment': unemployment, 'part': str(part)}, progress)
+        macro = json.loads(part.read_text('utf-8'))
+        new = digest(version, macro)[:12]
+        golden = golden_rows([dossier_from_json(row['dossier']) for row in base['manifest']['golden'] if 'scenario' not in row], models_from(new, base['scorer'], base['anomaly'], macro=macro))
+        files = {n: (artifacts/version/n).read_text('utf-8') for n in FILES} | {'macro.json': macro}
+        files['model_card.md'] += f"\n## Scenarios\n\nVersion {new} is version {version} with scenarios ({', '.join(macro['scenarios'])}): asset correlation {_n(macro['correlation'], 4)} [{_n(macro['correlation_low'], 4)}, {_n(macro['correlation_high'], 4)}], estimated on {macro['quarters']} quarters. They inform; no cut-off rests on them.\n"
+        write_version(artifacts, new, files, base['manifest']['origin'] | {'scenarios_of': version}, golden, runs)
+    promote(artifacts, new)
+    return new
