@@ -33,6 +33,12 @@ def _retrain(args):
     print(f"version {version} promoted in {args.artifacts}")
     print(f"out of time from {metrics['split_date']}: AUC {s['auc']:.3f} [{s['auc_low']:.3f}, {s['auc_high']:.3f}] on {s['n']} loans, Brier {s['brier']:.4f}; alert rate {a['alert_rate']:.3f}, recall of injected anomalies {a['recall']:.2f}")
 
+def _add_scenarios(args):
+    from credit_risk.retrain import add_scenarios
+    version = add_scenarios(args.database_url, args.artifacts, args.unemployment)
+    macro = json.loads((Path(args.artifacts)/version/'macro.json').read_text('utf-8'))
+    print(f"version {version} promoted in {args.artifacts}, with the scenarios {', '.join(macro['scenarios'])}")
+
 # %% ../nbs/15_cli.ipynb #0ea2a587
 def _models_list(args):
     from credit_risk.artifacts import ArtifactError, current_version, read_version, versions
@@ -181,6 +187,9 @@ def parser()->argparse.ArgumentParser:
     c.add_argument('--force', metavar='REASON', help='promote the version even where the gate refuses it; the reason is kept in its manifest')
     _add_models(command)
     _add_monitor(command)
+    c = command('add-scenarios', _add_scenarios, 'Give the promoted models the scenarios of the economy, estimated on the bank; again after each retrain.')
+    c.add_argument('--artifacts', default=os.environ.get('CREDIT_RISK_ARTIFACTS', 'artifacts'), metavar='DIR', help='folder of model versions (default: artifacts)')
+    c.add_argument('--unemployment', metavar='FILE', help='CSV with the columns trimestre (2012Q1) and chomage (%%); default: the economy of the simulated bank')
     return top
 
 def main(

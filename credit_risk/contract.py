@@ -6,7 +6,8 @@
 __all__ = ['CLIENT', 'COMPTE', 'DEMANDE', 'SECTIONS', 'FIELDS', 'STATUTS', 'BANK_ONLY', 'AGE_MIN', 'AGE_MAX', 'Client', 'Compte',
            'Demande', 'EXAMPLE', 'RISKY', 'ATYPICAL', 'EXAMPLES', 'Field', 'years_between', 'disagreements',
            'InlineRequest', 'ClientRequest', 'BadRequest', 'flatten', 'parse_request', 'dossier_to_json',
-           'dossier_from_json', 'Raison', 'Motif', 'Intervalle', 'Seuils', 'Anomalie', 'Modele', 'Result']
+           'dossier_from_json', 'Raison', 'Motif', 'Intervalle', 'Seuils', 'Anomalie', 'PointInTime', 'Modele',
+           'Result']
 
 # %% ../nbs/00_contract.ipynb #89bd4cde
 import re
@@ -210,16 +211,20 @@ Client, Compte, Demande = (create_model(n.capitalize(), __base__=_Section, **{f.
                            for n, fields in SECTIONS.items())
 
 # %% ../nbs/00_contract.ipynb #3ca973d0
+_Scenario = Annotated[Optional[str], PydanticField(strict=True, max_length=40, title='Scenario', description='scenario must be the name of a scenario that the model version holds; the answer then has point_in_time')]
+
 class InlineRequest(_Section):
     "An application with its facts inline."
     client:Client
     compte:Compte = PydanticField(default_factory=Compte)
     demande:Demande
+    scenario:_Scenario = None
 
 class ClientRequest(_Section):
     "An application of a client of the bank, whose facts are read from the database as of date_demande."
     client_id:Annotated[int, PydanticField(strict=True, ge=1, le=2**31-1, title='Client', description='client_id must be a whole number between 1 and 2147483647')]
     demande:Demande
+    scenario:_Scenario = None
 
 # %% ../nbs/00_contract.ipynb #52a4168b
 class BadRequest(ValueError):
@@ -238,6 +243,7 @@ def _sentence(err, loc):
     if kind == 'missing' and f: return f"{name} is required: {f.rule()}"
     if kind == 'missing': return f"{name} is required in {where}"
     if f and len(loc) > 1: return f.rule()
+    if name == 'scenario': return 'scenario must be a text of at most 40 characters'
     if name == 'client_id': return 'client_id must be a whole number between 1 and 2147483647'
     return f"{name[:60]} must be a JSON object"
 
@@ -373,6 +379,16 @@ class Anomalie(BaseModel):
     percentile:float = PydanticField(ge=0, le=100, description='share of usual applications that are less atypical, in %')
     raisons:list[Raison]
 
+class PointInTime(BaseModel):
+    "The probability under the scenario that the request named: the one-factor model applied to `probabilite_defaut`, which stays the mean through the cycle and the base of the recommendation."
+    scenario:str
+    probabilite_defaut:float = PydanticField(ge=0, le=1, description='probability that the loan ends in default, in the economy of the scenario')
+    facteur:float = PydanticField(description='the economy of the scenario, in standard deviations; negative is bad')
+    correlation:float = PydanticField(ge=0, lt=1, description='asset correlation: share of the economy in what moves a borrower')
+    libelle:str = PydanticField(description='the scenario in French')
+    label:str = PydanticField(description='the scenario in English')
+    source:str = PydanticField(description='where the path of the scenario comes from')
+
 class Modele(BaseModel):
     "What produced the answer."
     version:str = PydanticField(description='version of the model artifacts')
@@ -392,3 +408,4 @@ class Result(BaseModel):
     motifs:list[Motif] = PydanticField(default=[], description='at most four, the heaviest first; empty where nothing speaks against the applicant')
     anomalie:Anomalie
     modele:Modele
+    point_in_time:Optional[PointInTime] = PydanticField(default=None, description='only when the request names a scenario')

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from .additive import AdditiveModel, StrongestOf, interpolate, probability
 from .artifacts import canonical, current_version, read_version
-from .contract import dossier_from_json, dossier_to_json
+from .contract import BadRequest, dossier_from_json, dossier_to_json
 from .decision import cutoffs, motives, points, rating, recommendation
 from .features import FEATURES, features
+from .point_in_time import under_scenario
 
 # %% ../nbs/11_scoring.ipynb #40fba49d
 @dataclass(frozen=True)
@@ -27,16 +28,18 @@ class Models:
     percentiles:dict          # {scores, percent} of usual applications
     golden:list               # dossiers and the results that they must give
     interval:dict|None = None # {log_odds, low, high}: how sure a probability is, where the scorer says it
+    macro:dict|None = None    # content of macro.json, where the version holds scenarios
 
 def models_from(
     version:str,              # name of the version
     scorer:dict,              # content of scorer.json
     anomaly:dict,             # content of anomaly.json
-    golden:list=()            # golden rows of manifest.json
+    golden:list=(),           # golden rows of manifest.json
+    macro:dict|None=None      # content of macro.json
 )->Models:
     "Models from the content of their files."
     return Models(version, AdditiveModel.from_dict(scorer['model']), scorer['scorecard'], StrongestOf.from_dict(anomaly['model']),
-                  anomaly['threshold'], anomaly['percentiles'], list(golden), scorer.get('interval'))
+                  anomaly['threshold'], anomaly['percentiles'], list(golden), scorer.get('interval'), macro)
 
 def load_models(
     artifacts:str|Path,       # folder of versions
@@ -45,7 +48,7 @@ def load_models(
     "Read, verify and compile a version."
     version = version or current_version(artifacts)
     content = read_version(artifacts, version)
-    return models_from(version, content['scorer'], content['anomaly'], content['manifest']['golden'])
+    return models_from(version, content['scorer'], content['anomaly'], content['manifest']['golden'], content.get('macro'))
 
 # %% ../nbs/11_scoring.ipynb #93c72e98
 def interval(
@@ -75,11 +78,19 @@ def _anomaly_reasons(parts, x):
     return [_reason(n, v, x) for n, v in sorted(parts.items(), key=lambda part: -part[1])[:5] if v > 0]
 
 # %% ../nbs/11_scoring.ipynb #64386600
+def _check_scenario(name, models):
+    known = models.macro['scenarios'] if models.macro else {}
+    if name in known: return
+    fix = f"must be one of {', '.join(known)}" if known else "must be left out: this model version holds no scenarios (credit-risk add-scenarios makes one that does)"
+    raise BadRequest([{'pointer': '/scenario', 'detail': f"scenario {fix}"}])
+
 def score(
     dossier:dict,             # flat dossier, every field of the contract
-    models:Models             # from `load_models`
-)->dict:                      # contract.Result without decision_id
+    models:Models,            # from `load_models`
+    scenario:str|None=None    # asks for `point_in_time` beside the rest
+)->dict:                      # contract.Result without decision_id; raises `contract.BadRequest` where the scenario is not known
     "Score, explain and flag one application."
+    if scenario is not None: _check_scenario(scenario, models)
     x = features(dossier)
     values = models.scorer.term_values(x)
     log_odds = models.scorer.total(values)
@@ -88,32 +99,35 @@ def score(
     cuts = cutoffs(models.scorecard['decision'], dossier['taux_annuel'], dossier['duree_mois'])
     surprise, said_by, strange = models.anomaly.score_one(x)
     atypical = surprise > models.threshold
-    return {'date_demande': dossier['date_demande'].isoformat(),
-            'probabilite_defaut': p,
-            'intervalle': {'bas': low, 'haut': high} if models.interval else None,
-            'score': points(log_odds, models.scorecard['points']),
-            'classe_risque': rating(p, models.scorecard['classes']),
-            'recommandation': recommendation(low, high, atypical, cuts),
-            'seuils': {'accepter': cuts[0], 'refuser': cuts[1]},
-            'base': models.scorer.intercept,
-            'raisons': _score_reasons(parts, x),
-            'motifs': motives(parts, x, dossier),
-            'anomalie': {'est_atypique': atypical, 'score': surprise, 'seuil': models.threshold,
-                         'percentile': min(100.0, max(0.0, interpolate(surprise, models.percentiles['scores'], models.percentiles['percent']))),
-                         'raisons': _anomaly_reasons(models.anomaly.components[said_by].share(strange), x)},
-            'modele': {'version': models.version}}
+    result = {'date_demande': dossier['date_demande'].isoformat(),
+              'probabilite_defaut': p,
+              'intervalle': {'bas': low, 'haut': high} if models.interval else None,
+              'score': points(log_odds, models.scorecard['points']),
+              'classe_risque': rating(p, models.scorecard['classes']),
+              'recommandation': recommendation(low, high, atypical, cuts),
+              'seuils': {'accepter': cuts[0], 'refuser': cuts[1]},
+              'base': models.scorer.intercept,
+              'raisons': _score_reasons(parts, x),
+              'motifs': motives(parts, x, dossier),
+              'anomalie': {'est_atypique': atypical, 'score': surprise, 'seuil': models.threshold,
+                           'percentile': min(100.0, max(0.0, interpolate(surprise, models.percentiles['scores'], models.percentiles['percent']))),
+                           'raisons': _anomaly_reasons(models.anomaly.components[said_by].share(strange), x)},
+              'modele': {'version': models.version}}
+    return result if scenario is None else result | {'point_in_time': under_scenario(p, models.macro, scenario)}
 
 # %% ../nbs/11_scoring.ipynb #9dcec82c
 def golden_rows(
     dossiers:list[dict],      # flat dossiers
     models:Models             # the version being made
-)->list[dict]:                # [{dossier, result}] as JSON can hold it
+)->list[dict]:                # [{dossier, result}] as JSON can hold it, and one row a scenario
     "What the version must always answer."
-    return [{'dossier': dossier_to_json(d), 'result': score(d, models)} for d in dossiers]
+    rows = [{'dossier': dossier_to_json(d), 'result': score(d, models)} for d in dossiers]
+    if not models.macro: return rows
+    return rows + [{'dossier': dossier_to_json(dossiers[0]), 'scenario': name, 'result': score(dossiers[0], models, name)} for name in models.macro['scenarios']]
 
 def check_golden(
     models:Models             # loaded
 )->list[str]:                 # one line a problem; empty when all is well
     "Score the golden rows again and compare every byte."
     return [f"golden row {i} of version {models.version} no longer gives its result" for i, row in enumerate(models.golden)
-            if canonical(score(dossier_from_json(row['dossier']), models)) != canonical(row['result'])]
+            if canonical(score(dossier_from_json(row['dossier']), models, row.get('scenario'))) != canonical(row['result'])]

@@ -12,8 +12,8 @@ FORBIDDEN = {"pandas", "numpy", "scipy", "sklearn", "interpret", "lightgbm", "jo
              "ipykernel", "jupyter_client", "jupyter_core", "nbconvert", "nbformat", "nbclient", "notebook", "pytest", "pyarrow", "tqdm"}
 SERVING = {  # each module of the serving path, and the most that it may import of the library
     "contract": set(), "features": {"contract"}, "additive": {"contract"}, "artifacts": {"contract"}, "database": {"contract"},
-    "keys": {"database"}, "audit": {"artifacts", "contract", "database", "scoring"}, "decision": {"additive", "contract", "features"}, "scoring": {"additive", "artifacts", "contract", "decision", "features"},
-    "changes": {"additive", "contract", "decision", "features", "scoring"}}
+    "keys": {"database"}, "audit": {"artifacts", "contract", "database", "scoring"}, "decision": {"additive", "contract", "features"}, "point_in_time": set(),
+    "scoring": {"additive", "artifacts", "contract", "decision", "features", "point_in_time"}, "changes": {"additive", "contract", "decision", "features", "scoring"}}
 LIBRARY = {path.stem: path for path in (ROOT / "credit_risk").glob("*.py") if not path.stem.startswith("_")}
 API = {path.stem: path for path in (ROOT / "api").glob("*.py")}
 
