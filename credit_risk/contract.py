@@ -99,6 +99,9 @@ CLIENT = (
     _number('client', 'nb_prets_en_cours', 'Prêts en cours', 'Loans running', ('prêts', 'loans'), 0, 1_000, 'integer'),
     _number('client', 'nb_prets_defaut', 'Prêts en défaut', 'Loans defaulted before', ('prêts', 'loans'), 0, 1_000, 'integer'),
     _number('client', 'nb_demandes_12m', 'Demandes sur 12 mois', 'Applications in the last 12 months', ('demandes', 'applications'), 0, 1_000, 'integer'),
+    _number('client', 'nb_jumeaux', 'Demandeurs jumeaux', 'Twin applicants', ('clients', 'clients'), 0, 1_000, 'integer',
+            aide='autres clients de même date de naissance et de même revenu, demandeurs ce mois-ci ou le mois précédent',
+            hint='other clients of the same date of birth and income who applied this month or the month before'),
 )
 
 # %% ../nbs/00_contract.ipynb #45841c8c

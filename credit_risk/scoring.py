@@ -13,7 +13,7 @@ from .additive import AdditiveModel, StrongestOf, interpolate, probability
 from .artifacts import canonical, current_version, read_version
 from .contract import dossier_from_json, dossier_to_json
 from .decision import cutoffs, motives, points, rating, recommendation
-from .features import FEATURES, features
+from .features import KNOWN, features
 
 # %% ../nbs/11_scoring.ipynb #40fba49d
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def interval(
 SHOWN = 12   # contributions named one by one
 
 def _reason(name, contribution, x):
-    libelle, label = FEATURES[name].phrases(x[name])
+    libelle, label = KNOWN[name].phrases(x[name])
     return {'variable': name, 'contribution': contribution, 'libelle': libelle, 'label': label}
 
 def _score_reasons(parts, x):
