@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['CLIENT', 'COMPTE', 'DEMANDE', 'SECTIONS', 'FIELDS', 'STATUTS', 'BANK_ONLY', 'AGE_MIN', 'AGE_MAX', 'Client', 'Compte',
            'Demande', 'EXAMPLE', 'Field', 'years_between', 'disagreements', 'InlineRequest', 'ClientRequest',
-           'BadRequest', 'flatten', 'parse_request', 'dossier_to_json', 'dossier_from_json', 'Raison', 'Motif',
-           'Intervalle', 'Seuils', 'Anomalie', 'Modele', 'Result']
+           'BadRequest', 'flatten', 'parse_request', 'dossier_to_json', 'dossier_from_json', 'Raison', 'RaisonAtypique',
+           'Motif', 'Intervalle', 'Seuils', 'Anomalie', 'Modele', 'Result']
 
 # %% ../nbs/00_contract.ipynb #89bd4cde
 import re
@@ -315,9 +315,13 @@ EXAMPLE = {
 class Raison(BaseModel):
     "One exact part of a score."
     variable:str = PydanticField(description='name of the feature')
-    contribution:float = PydanticField(description='its part of the score, in log-odds of default or in nats of surprise; positive = riskier, or more atypical')
+    contribution:float = PydanticField(description='its part of the score, in log-odds of default or in the units of the part of the detector that decided; positive = riskier, or more atypical')
     libelle:str = PydanticField(description='the reason in French')
     label:str = PydanticField(description='the reason in English')
+
+class RaisonAtypique(Raison):
+    "A value, or two that do not belong together, that make an application atypical."
+    variables:list[str] = PydanticField(default=[], description='the feature, and the one that it goes ill with where there is one')
 
 class Motif(BaseModel):
     "A reason against the applicant, in words that they can recognise: the adverse parts of a score, those that say the same thing added together."
@@ -343,7 +347,7 @@ class Anomalie(BaseModel):
     score:float = PydanticField(description='surprise; higher = more atypical')
     seuil:float = PydanticField(description='threshold of the alert')
     percentile:float = PydanticField(ge=0, le=100, description='share of usual applications that are less atypical, in %')
-    raisons:list[Raison]
+    raisons:list[RaisonAtypique]
 
 class Modele(BaseModel):
     "What produced the answer."
