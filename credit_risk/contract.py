@@ -6,8 +6,8 @@
 __all__ = ['CLIENT', 'COMPTE', 'DEMANDE', 'SECTIONS', 'FIELDS', 'STATUTS', 'BANK_ONLY', 'AGE_MIN', 'AGE_MAX', 'Client', 'Compte',
            'Demande', 'EXAMPLE', 'RISKY', 'ATYPICAL', 'EXAMPLES', 'Field', 'years_between', 'disagreements',
            'InlineRequest', 'ClientRequest', 'BadRequest', 'flatten', 'parse_request', 'dossier_to_json',
-           'dossier_from_json', 'Raison', 'Motif', 'Intervalle', 'Seuils', 'Anomalie', 'PointInTime', 'Modele',
-           'Result']
+           'dossier_from_json', 'Raison', 'RaisonAtypique', 'Motif', 'Intervalle', 'Seuils', 'Anomalie', 'PointInTime',
+           'Modele', 'Result']
 
 # %% ../nbs/00_contract.ipynb #89bd4cde
 import re
@@ -100,6 +100,9 @@ CLIENT = (
     _number('client', 'nb_prets_en_cours', 'Prêts en cours', 'Loans running', ('prêts', 'loans'), 0, 1_000, 'integer'),
     _number('client', 'nb_prets_defaut', 'Prêts en défaut', 'Loans defaulted before', ('prêts', 'loans'), 0, 1_000, 'integer'),
     _number('client', 'nb_demandes_12m', 'Demandes sur 12 mois', 'Applications in the last 12 months', ('demandes', 'applications'), 0, 1_000, 'integer'),
+    _number('client', 'nb_jumeaux', 'Demandeurs jumeaux', 'Twin applicants', ('clients', 'clients'), 0, 1_000, 'integer',
+            aide='autres clients de même date de naissance et de même revenu, demandeurs ce mois-ci ou le mois précédent',
+            hint='other clients of the same date of birth and income who applied this month or the month before'),
 )
 
 # %% ../nbs/00_contract.ipynb #45841c8c
@@ -349,9 +352,13 @@ EXAMPLES = {    # name: French, English, body
 class Raison(BaseModel):
     "One exact part of a score."
     variable:str = PydanticField(description='name of the feature')
-    contribution:float = PydanticField(description='its part of the score, in log-odds of default or in nats of surprise; positive = riskier, or more atypical')
+    contribution:float = PydanticField(description='its part of the score, in log-odds of default or in the units of the part of the detector that decided; positive = riskier, or more atypical')
     libelle:str = PydanticField(description='the reason in French')
     label:str = PydanticField(description='the reason in English')
+
+class RaisonAtypique(Raison):
+    "A value, or two that do not belong together, that make an application atypical."
+    variables:list[str] = PydanticField(default=[], description='the feature, and the one that it goes ill with where there is one')
 
 class Motif(BaseModel):
     "A reason against the applicant, in words that they can recognise: the adverse parts of a score, those that say the same thing added together."
@@ -377,7 +384,7 @@ class Anomalie(BaseModel):
     score:float = PydanticField(description='surprise; higher = more atypical')
     seuil:float = PydanticField(description='threshold of the alert')
     percentile:float = PydanticField(ge=0, le=100, description='share of usual applications that are less atypical, in %')
-    raisons:list[Raison]
+    raisons:list[RaisonAtypique]
 
 class PointInTime(BaseModel):
     "The probability under the scenario that the request named: the one-factor model applied to `probabilite_defaut`, which stays the mean through the cycle and the base of the recommendation."

@@ -13,7 +13,7 @@ from .additive import AdditiveModel, StrongestOf, interpolate, probability
 from .artifacts import canonical, current_version, read_version
 from .contract import BadRequest, dossier_from_json, dossier_to_json
 from .decision import cutoffs, motives, points, rating, recommendation
-from .features import FEATURES, features
+from .features import KNOWN, described, features
 from .point_in_time import under_scenario
 
 # %% ../nbs/11_scoring.ipynb #40fba49d
@@ -27,6 +27,7 @@ class Models:
     threshold:float           # surprise above which an application is atypical
     percentiles:dict          # {scores, percent} of usual applications
     golden:list               # dossiers and the results that they must give
+    usual:dict                # number to the low and high end of its ordinary values
     interval:dict|None = None # {log_odds, low, high}: how sure a probability is, where the scorer says it
     macro:dict|None = None    # content of macro.json, where the version holds scenarios
 
@@ -39,7 +40,7 @@ def models_from(
 )->Models:
     "Models from the content of their files."
     return Models(version, AdditiveModel.from_dict(scorer['model']), scorer['scorecard'], StrongestOf.from_dict(anomaly['model']),
-                  anomaly['threshold'], anomaly['percentiles'], list(golden), scorer.get('interval'), macro)
+                  anomaly['threshold'], anomaly['percentiles'], list(golden), anomaly.get('quantiles', {}), scorer.get('interval'), macro)
 
 def load_models(
     artifacts:str|Path,       # folder of versions
@@ -66,7 +67,7 @@ def interval(
 SHOWN = 12   # contributions named one by one
 
 def _reason(name, contribution, x):
-    libelle, label = FEATURES[name].phrases(x[name])
+    libelle, label = KNOWN[name].phrases(x[name])
     return {'variable': name, 'contribution': contribution, 'libelle': libelle, 'label': label}
 
 def _score_reasons(parts, x):
@@ -74,8 +75,19 @@ def _score_reasons(parts, x):
     rest = sum(v for _, v in ranked[SHOWN:])
     return [_reason(n, v, x) for n, v in ranked[:SHOWN]] + [{'variable': 'autres', 'contribution': rest, 'libelle': 'Autres éléments', 'label': 'Everything else'}]
 
-def _anomaly_reasons(parts, x):
-    return [_reason(n, v, x) for n, v in sorted(parts.items(), key=lambda part: -part[1])[:5] if v > 0]
+def _anomaly_reasons(model, values, x, usual):
+    ranked, mates, said, out = sorted(model.share(values).items(), key=lambda part: -part[1]), {}, set(), []
+    for names, v in zip(model.term_names, values):
+        for n in names if len(names) == 2 else ():
+            if v > mates.get(n, (0, None))[0]: mates[n] = v, names[names[0] == n]
+    for n, v in ranked[:8]:
+        names = (n, mates[n][1]) if n in mates else (n,)
+        if v <= 0 or len(out) == 5 or frozenset(names) in said: continue
+        said.add(frozenset(names))
+        (fr, en), *mate = (described(KNOWN[m], x[m], usual.get(m)) for m in names)
+        for f, e in mate: fr, en = f'{fr} avec {f[0].lower()}{f[1:]}', f'{en} with {e[0].lower()}{e[1:]}'
+        out.append({'variable': n, 'contribution': v, 'libelle': fr, 'label': en, 'variables': list(names)})
+    return out
 
 # %% ../nbs/11_scoring.ipynb #64386600
 def _check_scenario(name, models):
@@ -111,7 +123,7 @@ def score(
               'motifs': motives(parts, x, dossier),
               'anomalie': {'est_atypique': atypical, 'score': surprise, 'seuil': models.threshold,
                            'percentile': min(100.0, max(0.0, interpolate(surprise, models.percentiles['scores'], models.percentiles['percent']))),
-                           'raisons': _anomaly_reasons(models.anomaly.components[said_by].share(strange), x)},
+                           'raisons': _anomaly_reasons(models.anomaly.components[said_by], strange, x, models.usual)},
               'modele': {'version': models.version}}
     return result if scenario is None else result | {'point_in_time': under_scenario(p, models.macro, scenario)}
 

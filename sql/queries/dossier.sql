@@ -27,6 +27,12 @@ select json_object(
       'nb_demandes_12m', count(case when passe.date_demande >= cible.un_an_avant then 1 end))
     from demandes_de_pret as passe
     where passe.client_id = cible.client_id and passe.date_demande < cible.date_demande),
+  'nb_jumeaux', (
+    select count(distinct jumeau.client_id)
+    from clients as jumeau
+    join demandes_de_pret as ailleurs on ailleurs.client_id = jumeau.client_id
+    where jumeau.date_naissance = cible.date_naissance and jumeau.revenu_mensuel = cible.revenu_mensuel and jumeau.client_id <> cible.client_id
+      and ailleurs.date_demande >= cible.mois_precedent and ailleurs.date_demande < cible.date_demande),
   'comptes', (
     select json_object('nb_comptes', count(*), 'epargne', round(sum(solde_moyen), 2))
     from comptes as tous

@@ -1,0 +1,11 @@
+"""The index by which a dossier finds twin applicants."""
+from alembic import op
+
+from credit_risk.database import sql_statements
+
+revision, down_revision = "0003", "0002"
+
+
+def upgrade():
+    for statement in sql_statements("migrations/0003_twins.sql"):
+        op.execute(statement)
