@@ -64,7 +64,7 @@ class AdditiveModel:
     def __init__(self,
         intercept:float,      # value of the sum when every table is zero
         axes:list[dict],      # [{variable, cuts}], [{variable, categories: {code: position}}], or {ratio: [a, b], cuts}, {difference: [a, b], cuts}
-        terms:list[dict]      # [{axes: [one to three positions in `axes`], values: [float, ...]}], row-major
+        terms:list[dict]      # [{axes: [one to four positions in `axes`], values: [float, ...]}], row-major
     ):
         self.intercept, self.axes, self.terms = float(intercept), axes, terms
         sizes, of = [axis_size(a) for a in axes], [axis_variables(a) for a in axes]
@@ -73,8 +73,8 @@ class AdditiveModel:
         self.term_labels = [' & '.join(axis_name(axes[i]) for i in t['axes']) for t in terms]
         for t, label in zip(terms, self.term_labels):
             expected = prod(sizes[i] for i in t['axes'])
-            if not 1 <= len(t['axes']) <= 3 or len(t['values']) != expected:
-                raise ValueError(f"the table of {label} must have {expected} values over one to three axes, not {len(t['values'])}")
+            if not 1 <= len(t['axes']) <= 4 or len(t['values']) != expected:
+                raise ValueError(f"the table of {label} must have {expected} values over one to four axes, not {len(t['values'])}")
         self._sizes = sizes
 
     def to_dict(self)->dict: return {'intercept': self.intercept, 'axes': self.axes, 'terms': self.terms}
