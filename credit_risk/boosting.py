@@ -129,6 +129,8 @@ class Bags:
     oof:np.ndarray            # out-of-fold score of each row, start included
 
 # %% ../nbs/06b_boosting.ipynb #fec7b0ec
+_STEP, _PATIENCE = 5, 60       # rounds from one look at the fold left out to the next, and without gain before the end
+
 def grow_bags(
     table:np.ndarray,         # from `tree_inputs`
     y:np.ndarray,             # 0 or 1
@@ -149,12 +151,14 @@ def grow_bags(
     if signs is not None and any(signs): setting |= {'monotone_constraints': signs, 'monotone_constraints_method': 'basic'}
     whole, grown, curves = _dataset(table, y, axes, start=start).construct(), [], []
     for k, (a, b) in enumerate(StratifiedKFold(folds, shuffle=True, random_state=seed).split(table, y)):
-        train, held, curve = whole.subset(a), whole.subset(b), {}
-        model = lightgbm.train(setting | {'seed': 1 + 100*seed + k}, train, rounds, valid_sets=[held],
-                               callbacks=[lightgbm.record_evaluation(curve), lightgbm.early_stopping(60, verbose=False)])
-        grown.append((model, b)); curves.append(curve['valid_0']['binary_logloss'])
+        model, curve = lightgbm.Booster(setting | {'seed': 1 + 100*seed + k}, whole.subset(a)), []
+        model.add_valid(whole.subset(b), 'held')
+        while len(curve)*_STEP < rounds and len(curve) - np.argmin(curve or [0]) <= _PATIENCE//_STEP:
+            for _ in range(_STEP): model.update()
+            curve.append(model.eval_valid()[0][2])
+        grown.append((model, b)); curves.append(curve)
     longest = max(map(len, curves))
-    best = int(np.mean([c + c[-1:]*(longest - len(c)) for c in curves], axis=0).argmin()) + 1
+    best = _STEP*(int(np.mean([c + c[-1:]*(longest - len(c)) for c in curves], axis=0).argmin()) + 1)
     oof = start.astype(float)
     for model, b in grown: oof[b] += model.predict(table[b], raw_score=True, num_iteration=best)
     return Bags([m for m, _ in grown], best, oof)
