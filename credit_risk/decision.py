@@ -41,9 +41,9 @@ def points_table(
     "The scorecard: points of every cell of every table."
     factor = scale['double'] / log(2)
     rows = [{'table': 'base', 'cell': '', 'points': scale['at_odds'] - factor*(model.intercept + log(scale['odds']))}]
-    for t, names in zip(model.terms, model.term_names):
+    for t, label in zip(model.terms, model.term_labels):
         cells = product(*(_bins(model.axes[i]) for i in t['axes']))
-        rows += [{'table': ' & '.join(names), 'cell': ' & '.join(cell), 'points': -factor*v} for cell, v in zip(cells, t['values'])]
+        rows += [{'table': label, 'cell': ' & '.join(cell), 'points': -factor*v} for cell, v in zip(cells, t['values'])]
     return rows
 
 # %% ../nbs/09b_decision.ipynb #f7c90500

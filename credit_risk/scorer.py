@@ -11,13 +11,12 @@ import warnings
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.isotonic import IsotonicRegression
+from sklearn.isotonic import isotonic_regression
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
 from sklearn.utils.validation import check_is_fitted
 
-from .additive import AdditiveModel, affine, axis_variables, interpolate, probability
-from .boosting import SHAPES, THREE, add_tables, additive_model, axes_of, grow_bags, positions_of, propose_axes, purify, strength, tables_of, tree_inputs
+from .additive import AdditiveModel, interpolate, probability
+from .boosting import DEEP, SHAPES, add_tables, additive_model, axes_of, grow_bags, joint_groups, positions_of, propose_axes, purify, strength, tables_of, tree_inputs
 
 # %% ../nbs/07_scorer.ipynb #1c013521
 def prepare(
@@ -69,7 +68,10 @@ def prepare_known(
     return X[list(known)]
 
 # %% ../nbs/07_scorer.ipynb #a679de21
-_SEARCHED = 20_000            # rows on which quantities and pairs are looked for, at the most
+_SEARCHED, _FOLDS = 20_000, 5     # rows on which quantities and pairs are looked for, at the most, and folds for it
+_COARSE = 8                   # bins of a number in tables of three and four
+
+def _mean_log_odds(y): return float(np.log(y.mean()/(1 - y.mean())))
 
 def _losses(y, log_odds): return np.logaddexp(0, log_odds) - y*log_odds
 
@@ -82,14 +84,14 @@ class CreditScorer(ClassifierMixin, BaseEstimator):
     "Calibrated additive probability of default (scikit-learn grammar)."
     def __init__(self,
         pairs:int=64,         # tables of two quantities, at the most
-        triples:int=24,       # tables of three, at the most; used only where they are needed
+        deeper:int=8,         # groups of three or four quantities, at the most; used only where they are needed
         ratios:int=24,        # ratios and differences of columns, at the most; 0 for none
         bins:int=32,          # of a number
         signs:dict|None=None, # column to +1 where a larger value must never lower the risk, -1 where it must never raise it
         random_state:int=0,   # same data, same seed, same tables
         n_jobs:int=1          # threads
     ):
-        self.pairs, self.triples, self.ratios, self.bins, self.signs, self.random_state, self.n_jobs = pairs, triples, ratios, bins, signs, random_state, n_jobs
+        self.pairs, self.deeper, self.ratios, self.bins, self.signs, self.random_state, self.n_jobs = pairs, deeper, ratios, bins, signs, random_state, n_jobs
 
     def fit(self,
         X,                    # DataFrame of numeric, categorical and missing values
@@ -108,18 +110,17 @@ class CreditScorer(ClassifierMixin, BaseEstimator):
         self.feature_names_in_, self.n_features_in_ = np.array(X.columns, dtype=object), X.shape[1]
         X = X.reset_index(drop=True)
         axes, together = self._explore(X, bad)
-        tables, oof = self._grow(X, bad, axes, together)
-        self.slope_, self.shift_ = _platt(bad, oof)
-        self.oof_, positions = self.slope_*oof + self.shift_, positions_of(axes, X)
-        tables = {k: self.slope_*t for k, t in tables.items()}
-        tables[()] = tables[()] + self.shift_
-        axes, positions, tables = self._deepen(X, bad, axes, positions, tables)
+        positions = positions_of(axes, X)
+        tables, oof, slope, shift = _calibrated(bad, *self._grow(positions, bad, axes, together))
+        axes, positions, tables, self.oof_, again, more = self._deepen(X, bad, axes, positions, tables, oof)
+        self.slope_, self.shift_ = again*slope, again*shift + more
         tables = purify(tables, positions)
         moves = strength(tables, positions)
         kept = sorted((k for k in tables if len(k) == 2), key=lambda k: -moves[k])[:None if self.signs else self.pairs]
         self.additive_ = additive_model({k: t for k, t in tables.items() if len(k) != 2 or k in kept}, axes)
         self.interval_ = venn_abers(bad, self.oof_)
         return self
+
     def _check_signs(self, X):
         for name, sign in (self.signs or {}).items():
             if name not in X: raise ValueError(f"signs names {name}, which is not a column")
@@ -128,55 +129,56 @@ class CreditScorer(ClassifierMixin, BaseEstimator):
 
     def _signs_of(self, axes): return [(self.signs or {}).get(a.get('variable'), 0) for a in axes]
 
-    def _bags(self, X, bad, axes, shape, together=None, start=None, **kw):
-        start = np.full(len(bad), np.log(bad.mean()/(1 - bad.mean()))) if start is None else start
-        return grow_bags(tree_inputs(positions_of(axes, X), axes), bad, axes, start, shape, together, self._signs_of(axes), n_jobs=self.n_jobs, **kw)
+    def _bags(self, positions, bad, axes, shape, together=None, start=None, **kw):
+        start = np.full(len(bad), _mean_log_odds(bad)) if start is None else start
+        return grow_bags(tree_inputs(positions, axes), bad, axes, start, shape, together, self._signs_of(axes), n_jobs=self.n_jobs, **kw)
 
     def _explore(self, X, bad):
         "The axes to learn on, and which of them may share a table."
         some = np.random.default_rng(self.random_state).permutation(len(X))[:_SEARCHED]
         X, bad = X.iloc[some].reset_index(drop=True), bad[some]
-        shape, fixed = SHAPES['pairs, few columns at a split'], [n for n, sign in (self.signs or {}).items() if sign]
-        folds = min(5, bad.sum(), (1 - bad).sum())
+        fixed = [n for n, sign in (self.signs or {}).items() if sign]
+        def look(axes): return self._bags(positions_of(axes, X), bad, axes, SHAPES['pairs, few columns at a split'], seed=self.random_state, folds=_FOLDS)
         axes = axes_of(X, bins=self.bins)
-        bags = self._bags(X, bad, axes, shape, seed=self.random_state, folds=folds)
+        bags = look(axes)
         if self.ratios and (derived := propose_axes(X, bad, fixed, self.ratios, self.random_state, self.n_jobs)):
             wider = axes_of(X, derived, self.bins)
-            richer = self._bags(X, bad, wider, shape, seed=self.random_state, folds=folds)
+            richer = look(wider)
             if _gain(bad, bags.oof, richer.oof) > 0: axes, bags = wider, richer
         moves = strength(purify(tables_of(bags, axes), P := positions_of(axes, X)), P)
         allowed = self.pairs if self.signs else min(3*self.pairs, max(self.pairs, len(X)//10))    # a pair wants rows to learn from
         pairs = sorted((k for k in moves if len(k) == 2), key=lambda k: -moves[k])[:allowed]
         return axes, [list(k) for k in pairs] + [[j] for j in range(len(axes))]
 
-    def _grow(self, X, bad, axes, together):
+    def _grow(self, positions, bad, axes, together):
         "The mean of the bags of every shape, and the out-of-fold scores."
-        large = len(X) > 50_000    # one shape and three bags are as good there, and cost a fifth
+        large = len(bad) > 50_000    # one shape and three bags are as good there, and cost a fifth
         shapes = [SHAPES['pairs, few columns at a split']] if large else list(SHAPES.values())
-        bags = [self._bags(X, bad, axes, s, together, seed=self.random_state + k, folds=3 if large else 5) for k, s in enumerate(shapes)]
+        bags = [self._bags(positions, bad, axes, s, together, seed=self.random_state + k, folds=3 if large else 5) for k, s in enumerate(shapes)]
         parts = [{k: t/len(bags) for k, t in tables_of(b, axes).items()} for b in bags]
-        return add_tables({(): np.log(bad.mean()/(1 - bad.mean()))}, *parts), np.mean([b.oof for b in bags], axis=0)
+        return add_tables({(): _mean_log_odds(bad)}, *parts), np.mean([b.oof for b in bags], axis=0)
 
-    def _deepen(self, X, bad, axes, positions, tables):
-        "Tables of three quantities, where the rows left out ask for them."
-        self.deeper_ = 0.0
-        if not self.triples or len(X) < 500: return axes, positions, tables
-        coarse = axes_of(X, [{k: v for k, v in a.items() if k != 'cuts'} for a in axes if 'variable' not in a], 12)
+    def _deepen(self, X, bad, axes, positions, tables, oof):
+        "Tables of three and four quantities, where the rows left out ask for them."
+        self.deeper_, same = 0.0, (axes, positions, tables, oof, 1.0, 0.0)
+        if not self.deeper or len(X) < 500: return same
+        coarse = axes_of(X, bins=_COARSE)
+        places = positions_of(coarse, X)
         some = np.random.default_rng(self.random_state).permutation(len(X))[:_SEARCHED]
-        few = X.iloc[some].reset_index(drop=True)
-        look, P = self._bags(few, bad[some], coarse, THREE | {'max_depth': 3}, seed=self.random_state + 7), positions_of(coarse, few)
-        moves = strength(purify(tables_of(look, coarse), P), P)
-        groups = [list(k) for k in sorted((k for k in moves if len(k) == 3), key=lambda k: -moves[k])[:self.triples]]
-        more = self._bags(X, bad, coarse, THREE, groups + [[j] for j in range(len(coarse))], seed=self.random_state + 8)
-        both = np.column_stack([self.oof_, more.oof])
+        groups = joint_groups(coarse, places[some], bad[some], oof[some])[:self.deeper]
+        if not groups: return same
+        on = self._bags(places, bad, coarse, DEEP, groups, start=oof, seed=self.random_state + 7)
+        anew = self._bags(places, bad, coarse, DEEP, [*groups, *([j] for j in range(len(coarse)))], seed=self.random_state + 8)
+        both = np.column_stack([oof, anew.oof])
         mix = LogisticRegression(C=1e6).fit(both, bad)
-        self.deeper_ = float(_gain(bad, self.oof_, mix.decision_function(both)))
-        if self.deeper_ < 2 or mix.coef_.min() <= 0: return axes, positions, tables
-        (old, new), shift = mix.coef_[0], mix.intercept_[0]
-        self.oof_ = mix.decision_function(both)
-        moved = {tuple(j + len(axes) for j in k): new*t for k, t in tables_of(more, coarse).items()}
-        start = new*np.log(bad.mean()/(1 - bad.mean())) + shift
-        return axes + coarse, np.column_stack([positions, positions_of(coarse, X)]), add_tables({k: old*t for k, t in tables.items()}, moved, {(): start})
+        blend = mix.decision_function(both) if mix.coef_.min() >= 0 else oof
+        gains = _gain(bad, oof, on.oof), _gain(bad, oof, blend)
+        self.deeper_ = float(max(gains))
+        if self.deeper_ < 2: return same
+        (old, new), shift, bags, oof = ((1.0, 1.0), 0.0, on, on.oof) if gains[0] >= gains[1] else (mix.coef_[0], mix.intercept_[0] + mix.coef_[0][1]*_mean_log_odds(bad), anew, blend)
+        moved = {tuple(j + len(axes) for j in k): new*t for k, t in tables_of(bags, coarse).items()}
+        tables, oof, slope, more = _calibrated(bad, add_tables({k: old*t for k, t in tables.items()}, {(): shift}, moved), oof)
+        return axes + coarse, np.column_stack([positions, places]), tables, oof, slope, more
 
     def decision_function(self, X)->np.ndarray:
         "Log-odds of default."
@@ -194,8 +196,9 @@ class CreditScorer(ClassifierMixin, BaseEstimator):
 
     def predict_interval(self, X)->tuple[np.ndarray, np.ndarray]:
         "Low and high end of the Venn-Abers interval of each probability."
-        p = self.predict_proba(X)[:, 1]
-        at = np.minimum(self.decision_function(X), self.interval_['log_odds'][-1]).tolist()
+        scores = self.decision_function(X)
+        p = np.array([probability(s) for s in scores.tolist()])
+        at = np.minimum(scores, self.interval_['log_odds'][-1]).tolist()
         low, high = (np.array([interpolate(s, self.interval_['log_odds'], self.interval_[end]) for s in at]) for end in ('low', 'high'))
         return np.clip(np.minimum(low, p), 0, 1), np.clip(np.maximum(high, p), 0, 1)
 
@@ -218,9 +221,14 @@ def _platt(y, oof):
     slope, shift = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
     if slope <= 0:
         warnings.warn("left-out rows are ranked no better than by chance: the model gives every row the same probability", stacklevel=3)
-        return 0.0, float(np.log(y.mean()/(1 - y.mean())))
+        return 0.0, _mean_log_odds(y)
     ratio = 2*(_losses(y, oof) - _losses(y, slope*oof + shift)).sum()
     return (slope, shift) if ratio > 5.99 else (1.0, 0.0)    # 95 % point of chi-square with two degrees of freedom
+
+def _calibrated(y, tables, oof):
+    "Tables and out-of-fold scores stretched and moved, with the slope and the shift."
+    slope, shift = _platt(y, oof)
+    return add_tables({k: slope*t for k, t in tables.items()}, {(): shift}), slope*oof + shift, slope, shift
 
 # %% ../nbs/07_scorer.ipynb #48841ea9
 def venn_abers(
@@ -234,7 +242,8 @@ def venn_abers(
     s, rate = np.bincount(group, log_odds[order])/n, np.bincount(group, y[order])/n
     places, ends = np.unique(np.quantile(s, np.linspace(0, 1, 81))), []
     for outcome in (0, 1):
-        ends.append([float(IsotonicRegression().fit(np.r_[s, at], np.r_[rate, outcome], np.r_[n, 1]).predict([at])[0]) for at in places])
+        where = np.searchsorted(s, places, side='right' if outcome == 0 else 'left')    # in a tie, on the side where it is averaged in
+        ends.append([float(isotonic_regression(np.insert(rate, k, outcome), sample_weight=np.insert(n, k, 1))[k]) for k in where])
     return {'log_odds': places.tolist(), 'low': ends[0], 'high': ends[1]}
 
 # %% ../nbs/07_scorer.ipynb #3c148c2e
@@ -247,7 +256,9 @@ def _warn_of_leaks(X, bad):
     def perfect(column):
         known = column.notna().to_numpy()
         if known.sum() < 20 or len(set(bad[known])) < 2: return False
-        if pd.api.types.is_float_dtype(column): return roc_auc_score(bad[known], column[known]) in (0.0, 1.0)
+        if pd.api.types.is_float_dtype(column):
+            paid, lost = (column.to_numpy()[known & (bad == k)] for k in (0, 1))
+            return paid.max() < lost.min() or lost.max() < paid.min()
         rates = pd.Series(bad[known]).groupby(column[known].to_numpy()).agg(['mean', 'size'])
         return rates['mean'].isin([0, 1]).all() and rates['size'].median() > 5
     if leaks := [n for n in X if perfect(X[n])]:
