@@ -125,8 +125,8 @@ lint-workflows: $(VENV)/.dev ## the Dockerfile, compose.yaml and the workflows o
 lock: $(VENV)/.tools ## resolve the requirements anew, with hashes
 	$(COMPILE) requirements/tools.in -o requirements/tools.lock
 	$(COMPILE) setup.py --extra serve -o requirements/serve.lock
-	$(COMPILE) setup.py --extra serve --extra train -o requirements/run.lock
-	$(COMPILE) setup.py --extra serve --extra train --extra docs -o requirements/docs.lock
+	$(COMPILE) setup.py --extra serve --extra train --extra cluster -o requirements/run.lock
+	$(COMPILE) setup.py --extra serve --extra train --extra cluster --extra docs -o requirements/docs.lock
 	$(COMPILE) setup.py --extra dev -o requirements/dev.lock
 
 lab: $(VENV)/.dev ## JupyterLab on the notebooks
