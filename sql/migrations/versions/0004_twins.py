@@ -3,9 +3,9 @@ from alembic import op
 
 from credit_risk.database import sql_statements
 
-revision, down_revision = "0003", "0002"
+revision, down_revision = "0004", "0003"
 
 
 def upgrade():
-    for statement in sql_statements("migrations/0003_twins.sql"):
+    for statement in sql_statements("migrations/0004_twins.sql"):
         op.execute(statement)
