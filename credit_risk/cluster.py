@@ -206,7 +206,7 @@ def _counted(parts, counts):
             if a['erreurs']: counts['erreurs'].update({s.split(' ', 1)[0] if s.split(' ', 1)[0] in FIELDS else 'row' for s in a['erreurs'].split('; ')})
         yield answers
 
-# %% ../nbs/16_cluster.ipynb #93188065
+# %% ../nbs/16_cluster.ipynb #dc4715b1
 def _load(artifacts, version, today, target):
     "What every part needs, where this process reproduces the golden rows of the version."
     models = load_models(artifacts, version)
@@ -237,6 +237,8 @@ def score_portfolio(
             for n in ('classe_risque', 'recommandation', 'erreurs'): total[n].update(done[n])
             bar.set_postfix(rows=total['rows'], refresh=False)
             bar.update()
+    for f in fs.ls(root, detail=False):
+        if f.rpartition('/')[2].startswith('.part-'): fs.rm(f)    # begun by a worker that was killed
     summary = {n: dict(sorted(v.items())) if isinstance(v, Counter) else v for n, v in total.items()}
     with whole_file(fs, f'{root}/_summary.json') as f: f.write(json.dumps(summary, ensure_ascii=False, indent=1).encode())
     return summary
