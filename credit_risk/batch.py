@@ -7,7 +7,7 @@ __all__ = ['ANSWER', 'score_row', 'score_rows', 'score_partition', 'csv_rows', '
            'answer_schema', 'write_parquet', 'score_file', 'scored_parts']
 
 # %% ../nbs/11c_batch.ipynb #08ca2e28
-import csv, math, os, re, tempfile
+import csv, os, re, tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -18,7 +18,7 @@ from pathlib import Path
 from .additive import interpolate_many, probability
 from .contract import FIELDS, SECTIONS, BadRequest, disagreements, parse_request
 from .decision import cutoffs, motives, points, rating, recommendation
-from .features import FEATURES, features
+from .features import KNOWN, features
 from .scoring import Models, load_models, score
 
 # %% ../nbs/11c_batch.ipynb #f606596b
@@ -107,7 +107,7 @@ def _columns(dossiers, models):
     import numpy as np
     import pandas as pd
     X = [features(d) for d in dossiers]
-    table = pd.DataFrame({n: [x[n] for x in X] for n in FEATURES})
+    table = pd.DataFrame({n: [x[n] for x in X] for n in KNOWN})
     values = models.scorer.term_columns(table)
     log_odds = np.broadcast_to(models.scorer.total(values), len(X))
     p = [probability(o) for o in log_odds.tolist()]

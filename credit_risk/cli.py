@@ -153,17 +153,24 @@ def _audit_options(command):
 
 # %% ../nbs/15_cli.ipynb #b06d48e0
 def _score_batch(args):
-    from credit_risk.batch import score_file
-    from credit_risk.scoring import load_models
-    models = load_models(args.artifacts)
-    seen = score_file(args.source, args.target, models)
-    print(f"{seen['rows']} applications: {seen['scored']} scored by version {models.version}, {seen['refused']} refused (column erreurs) in {args.target}")
+    if args.scheduler or args.source == 'bank' or not args.target.endswith(('.csv', '.parquet')):
+        from credit_risk.cluster import score_portfolio
+        seen = score_portfolio(args.source, args.target, args.artifacts, scheduler=args.scheduler, database_url=args.database_url)
+        for name in ('classe_risque', 'recommandation', 'erreurs'): print(f"{name}: {', '.join(f'{k} {n}' for k, n in seen[name].items()) or 'none'}")
+        print(f"{seen['alerts']} atypical; {seen['parts']} parts and _summary.json in {args.target}")
+    else:
+        from credit_risk.batch import score_file
+        from credit_risk.scoring import load_models
+        models = load_models(args.artifacts)
+        seen = score_file(args.source, args.target, models) | {'version': models.version}
+    print(f"{seen['rows']} applications: {seen['scored']} scored by version {seen['version']}, {seen['refused']} refused (column erreurs) in {args.target}")
 
 def _score_batch_options(command):
-    c = command('score-batch', _score_batch, 'Score a file of applications, one a row, with the numbers of POST /score; a row that is wrong says so in the column erreurs.')
-    c.add_argument('source', metavar='IN', help='.csv or .parquet with a column for each fact, named as in the contract; other columns go through')
-    c.add_argument('target', metavar='OUT', help='.csv or .parquet, written whole or not at all')
+    c = command('score-batch', _score_batch, 'Score applications, one a row, with the numbers of POST /score; a row that is wrong says so in the column erreurs.')
+    c.add_argument('source', metavar='IN', help='.csv or .parquet with a column for each fact, named as in the contract (other columns go through), a folder of them, any fsspec address; or the word bank: every application of the database')
+    c.add_argument('target', metavar='OUT', help='.csv or .parquet, written whole or not at all; or a new folder, one file of answers for each part')
     c.add_argument('--artifacts', default=os.environ.get('CREDIT_RISK_ARTIFACTS', 'artifacts'), metavar='DIR', help='folder of model versions (default: artifacts)')
+    c.add_argument('--scheduler', metavar='local|tcp://HOST:8786', help='score the parts on Dask workers: one a core of this machine, or those of a scheduler (default: this process)')
 
 # %% ../nbs/15_cli.ipynb #f5a4f078
 def parser()->argparse.ArgumentParser:
