@@ -1,5 +1,4 @@
 """What breaks around the service: killed processes, a killed database, a full disk, damaged artifacts, slow and hostile callers."""
-import http.client
 import json
 import os
 import re
@@ -8,16 +7,14 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 from mariadb_server import private_mariadb
-from service import KEY, running, until
-from test_api import changed, check_audit, encoded
+from service import KEY, Load, running, until
+from test_api import changed, check_audit
 
 from credit_risk.artifacts import promote, read_version, write_version
 from credit_risk.audit import verify
@@ -31,39 +28,6 @@ CYCLES = int(os.environ.get("FAULT_CYCLES", "2"))  # make soak: twenty
 def ready(service):
     try: return service.request("GET", "/readyz").status == 200
     except OSError: return False
-
-
-class Load:
-    "Eight callers who keep on through every failure; the decisions received whole, and the statuses of all answers."
-
-    def __init__(self, service):
-        self.service, self.received, self.statuses, self.over = service, [], [], threading.Event()
-        self.threads = [threading.Thread(target=self.call) for _ in range(8)]
-
-    def call(self):
-        while not self.over.is_set():
-            with closing(http.client.HTTPConnection("127.0.0.1", self.service.port, timeout=20)) as connection:
-                try:
-                    while not self.over.is_set():
-                        connection.request("POST", "/score", encoded(), {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"})
-                        response = connection.getresponse()
-                        body = response.read()
-                        self.statuses.append(response.status)
-                        if response.status == 200: self.received.append(json.loads(body)["decision_id"])
-                        else: time.sleep(.02)
-                except (OSError, http.client.HTTPException): time.sleep(.05)
-
-    def __enter__(self):
-        for t in self.threads: t.start()
-        return self
-
-    def __exit__(self, *_):
-        self.over.set()
-        for t in self.threads: t.join(30)
-
-    def goes_on(self):
-        before = len(self.received)
-        until(lambda: len(self.received) > before + 20, 30)
 
 
 def test_killed_workers_lose_no_decision_and_come_back(own_directory):
