@@ -199,8 +199,11 @@ function complain(refusal, again) { notice = { refusal, again }; drawNotice() }
 
 // ---- the decision --------------------------------------------------------------------------------------------------
 let running = null // the AbortController of the request under way: an answer that is no longer wanted is dropped
+let doubt = null   // { sent, once } of a decision that may have been recorded without its answer arriving: asked again, it is the same one
 let last = null    // the decision shown: { sent, facts, result, took, at }
 let stale = false
+
+const token = () => [...crypto.getRandomValues(new Uint8Array(16))].map(byte => byte.toString(16).padStart(2, '0')).join('')
 
 async function submit(event) {
   event?.preventDefault()
@@ -208,13 +211,14 @@ async function submit(event) {
   const request = body(), sent = JSON.stringify(request)
   if (running?.sent === sent) return
   running?.abort()
-  const mine = running = Object.assign(new AbortController(), { sent })
+  const mine = running = Object.assign(new AbortController(), { sent }), once = doubt?.sent === sent ? doubt.once : token()
   const slow = setTimeout(() => { $('wait').textContent = t('slow') }, SLOW)
   $('submit').setAttribute('aria-busy', 'true')
   $('submit').textContent = t('pending')
   try {
-    const { answer, took } = await ask('/score', { body: sent, controller: mine })
+    const { answer, took } = await ask('/score', { body: sent, once, controller: mine })
     if (mine !== running) return
+    doubt = null
     clearNotice()
     stale = false
     shown({ sent: request, facts: 'client_id' in request ? null : request, result: answer, took, at: new Date().toISOString() }, true)
@@ -225,7 +229,8 @@ async function submit(event) {
     if (!refusal.kind) throw refusal
     markStale()
     complain(refusal, submit)
-    if (['timeout', 'unreachable'].includes(refusal.kind)) service()
+    doubt = ['timeout', 'unreachable'].includes(refusal.kind) ? { sent, once } : null
+    if (doubt) service()
   } finally {
     clearTimeout(slow)
     if (mine === running) {

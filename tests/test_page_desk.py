@@ -172,6 +172,25 @@ def test_every_sentence_of_the_service_that_the_page_can_show_has_its_french(ope
     assert not [text for text in french if any(word in text for word in (" must ", " is ", "required", "cannot"))], french
 
 
+def test_an_answer_that_was_lost_on_the_way_is_asked_for_again_without_a_second_decision(open_page, service):
+    page = open_page(expected=["ERR_FAILED"])
+    page.click("#example-good")
+    before = service.decisions()
+    def lose(route):
+        route.fetch()  # it reached the service
+        route.abort()
+    page.route("**/score", lose)
+    page.click("#submit")
+    expect(page.locator("#notice-title")).to_have_text("The service cannot be reached")
+    page.unroute("**/score")
+    page.click("#retry")
+    expect(page.locator("#pd")).to_be_visible()
+    assert service.decisions() == before + 1
+    page.click("#submit")  # the same facts, wanted again: another decision
+    expect(page.locator("#tab-list tr")).to_have_count(2)
+    assert service.decisions() == before + 2
+
+
 def test_the_decisions_of_the_tab_are_kept_compared_and_exported(open_page, service):
     page = open_page()
     score_example(page)
