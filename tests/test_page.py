@@ -238,8 +238,13 @@ def test_a_narrow_screen_never_scrolls_sideways(open_page, locale, scheme):
 
 
 def test_the_result_can_be_printed(open_page):
-    page = open_page()
+    page = open_page(color_scheme="dark")
     score_example(page)
     page.emulate_media(media="print")
     expect(page.locator("#pd")).to_be_visible()
     for hidden in ("#submit", "nav", "#examples", "#whatif", "#tab"): expect(page.locator(hidden)).to_be_hidden()
+    assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgb(255, 255, 255)"  # on paper, whatever the screen was
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    expect(page.locator("#compte-nb_rejets_12m")).to_be_visible()
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    expect(page.locator("#compte-nb_rejets_12m")).to_be_hidden()

@@ -120,6 +120,13 @@ def test_what_would_change_the_decision_is_shown_and_can_be_tried(open_page, ser
     expect(page.locator("#simulated-words")).to_have_attribute("data-pd", str(found[0]["probabilite_defaut"]))
     words = {"accepter": "accept", "examiner": "review"}[found[0]["recommandation"]]
     expect(page.locator("#simulated-words")).to_contain_text(words)
+    page.get_by_role("button", name="Français").click()  # what is tried stays, in the other language
+    expect(page.locator("#simulated-words")).to_have_attribute("data-pd", str(found[0]["probabilite_defaut"]))
+    name, value = found[0]["changements"][0]["champ"], found[0]["changements"][0]["apres"]
+    assert float(page.locator(f"#whatif-{name}").input_value()) == value
+    moved = slide(page, name, 1)
+    assert moved > value and moved == int(moved)
+    expect(page.locator("#simulated-words")).not_to_have_attribute("data-pd", str(found[0]["probabilite_defaut"]))
 
 
 def test_trouble_in_a_simulation_is_said_beside_it_and_recovers(open_page):
