@@ -44,7 +44,8 @@ export function startWhatIf(body, result) {
   decided = { body, result }
   now = Object.fromEntries(names().map(name => [name, given(name)]))
   simulated = changes = trouble = null
-  ask('/simulate/changes', { body: JSON.stringify(body) }).then(({ answer }) => { if (decided.body === body) { changes = answer.changements; drawChanges() } }, () => {})
+  ask('/simulate/changes', { body: JSON.stringify(body) }).then(({ answer }) => { if (decided.body === body) { changes = answer.changements; drawChanges() } },
+    refusal => { if (decided.body === body) $('changes')?.replaceChildren(el('p', { class: 'note' }, explain(refusal))) })
 }
 
 function move(name, value) {

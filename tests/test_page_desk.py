@@ -131,7 +131,9 @@ def test_what_would_change_the_decision_is_shown_and_can_be_tried(open_page, ser
 
 def test_trouble_in_a_simulation_is_said_beside_it_and_recovers(open_page):
     page = open_page(expected=["429", "503", "ERR_FAILED", "401"])
+    page.route("**/simulate/changes", lambda route: route.abort())
     score_example(page)
+    expect(page.locator("#changes")).to_contain_text("The service cannot be reached")
     said = page.locator("#simulated-words")
     page.route("**/simulate", lambda route: route.fulfill(status=429, headers={"Retry-After": "1"}, content_type="application/problem+json", body='{"type": "/problems/too-many-requests", "status": 429, "detail": "Wait."}'))
     slide(page, "montant", 3)
