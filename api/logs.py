@@ -2,6 +2,7 @@
 import json
 import logging
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from flask import g, has_request_context
@@ -29,7 +30,8 @@ class JsonLines(logging.Formatter):
 
 def request_line(line: dict) -> None:
     "One request. Past the machinery of logging, which costs a request more than its line."
-    sys.stderr.write(to_json({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "level": "info", "event": "request", **line}).decode() + "\n")
+    with suppress(OSError):  # a log that cannot be written, as on a full disk, is no reason to fail
+        sys.stderr.write(to_json({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "level": "info", "event": "request", **line}).decode() + "\n")
 
 
 def configure(level: str) -> None:
