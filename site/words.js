@@ -47,7 +47,7 @@ const WORDS = { // key: [French, English]
   scale: ['Rang parmi les demandes ordinaires, de 0 à 100', 'Rank among usual applications, from 0 to 100'],
   surprise: ['Surprise {0} ; alerte au-dessus de {1}.', 'Surprise {0}; alert above {1}.'],
   person: ['Quelle que soit sa probabilité, une personne doit la regarder.', 'Whatever its probability, a person has to look at it.'],
-  atypicalWhy: ['Ce qui sort de l’ordinaire', 'What is out of the ordinary'], unitOdd: ['Part de chaque information dans la surprise, en nats.', 'Part of each fact in the surprise, in nats.'],
+  atypicalWhy: ['Ce qui sort de l’ordinaire', 'What is out of the ordinary'], unitOdd: ['Ce que chacune ajoute à ce qui rend la demande étrange.', 'What each adds to what makes the application strange.'],
   model: ['Modèle', 'Model'], decision: ['Décision', 'Decision'], date: ['Date de la demande', 'Date of application'], took: ['Répondu en', 'Answered in'],
   stale: ['Le formulaire a changé depuis ce résultat.', 'The form has changed since this result.'],
   up: ['Service disponible · modèle {0}', 'Service available · model {0}'], down: ['Service indisponible', 'Service unavailable'],
