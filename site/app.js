@@ -136,7 +136,7 @@ function drawFacts() {
   if (!$('facts')) return
   if (!facts) return $('facts').replaceChildren()
   if (facts.words) return $('facts').replaceChildren(el('p', { class: 'error' }, facts.words))
-  const all = ['client', 'compte'].flatMap(section => Object.entries(facts[section])), have = all.filter(([, value]) => value !== null)
+  const all = ['client', 'compte'].flatMap(section => namesOf(section).map(name => [name, facts[section][name]])), have = all.filter(([, value]) => value !== null)
   $('facts').replaceChildren(el('h4', {}, t('facts', said('date_demande', facts.date_demande))),
     el('dl', {}, ...have.map(([name, value]) => el('div', {}, el('dt', {}, label(name)), el('dd', {}, said(name, value))))),
     el('p', { class: 'note' }, have.length < all.length ? `${t('notKnown', all.length - have.length)} ` : '',
