@@ -110,7 +110,8 @@ export const known = key => key in WORDS
 export const t = (key, ...values) => values.reduce((text, value, i) => text.replace(`{${i}}`, value), french() ? WORDS[key][0].replace(/ ([:;!?])/g, '\u00a0$1') : WORDS[key][1])
 export const number = (x, digits = 0) => x.toLocaleString(locale(), { maximumFractionDigits: digits })
 export const percent = (x, digits = 1) => x.toLocaleString(locale(), { style: 'percent', maximumFractionDigits: digits, minimumFractionDigits: digits })
-export const signed = x => x.toLocaleString(locale(), { signDisplay: 'exceptZero', minimumFractionDigits: 2, maximumFractionDigits: 2 }).replace('-', '−')
+export const decimal = (x, signDisplay = 'auto') => x.toLocaleString(locale(), { signDisplay, minimumFractionDigits: 2, maximumFractionDigits: 2 }).replace('-', '−')
+export const signed = x => decimal(x, 'exceptZero')
 export const reason = r => r[french() ? 'libelle' : 'label']
 
 export function inFrench(detail, schema) { // the words of an error
