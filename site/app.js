@@ -136,7 +136,7 @@ function drawFacts() {
   if (!$('facts')) return
   if (!facts) return $('facts').replaceChildren()
   if (facts.words) return $('facts').replaceChildren(el('p', { class: 'error' }, facts.words))
-  const all = ['client', 'compte'].flatMap(section => Object.entries(facts[section])), have = all.filter(([, value]) => value !== null)
+  const all = ['client', 'compte'].flatMap(section => namesOf(section).map(name => [name, facts[section][name]])), have = all.filter(([, value]) => value !== null)
   $('facts').replaceChildren(el('h4', {}, t('facts', said('date_demande', facts.date_demande))),
     el('dl', {}, ...have.map(([name, value]) => el('div', {}, el('dt', {}, label(name)), el('dd', {}, said(name, value))))),
     el('p', { class: 'note' }, have.length < all.length ? `${t('notKnown', all.length - have.length)} ` : '',
@@ -199,8 +199,11 @@ function complain(refusal, again) { notice = { refusal, again }; drawNotice() }
 
 // ---- the decision --------------------------------------------------------------------------------------------------
 let running = null // the AbortController of the request under way: an answer that is no longer wanted is dropped
+let doubt = null   // { sent, once } of a decision that may have been recorded without its answer arriving: asked again, it is the same one
 let last = null    // the decision shown: { sent, facts, result, took, at }
 let stale = false
+
+const token = () => [...crypto.getRandomValues(new Uint8Array(16))].map(byte => byte.toString(16).padStart(2, '0')).join('')
 
 async function submit(event) {
   event?.preventDefault()
@@ -208,13 +211,14 @@ async function submit(event) {
   const request = body(), sent = JSON.stringify(request)
   if (running?.sent === sent) return
   running?.abort()
-  const mine = running = Object.assign(new AbortController(), { sent })
+  const mine = running = Object.assign(new AbortController(), { sent }), once = doubt?.sent === sent ? doubt.once : token()
   const slow = setTimeout(() => { $('wait').textContent = t('slow') }, SLOW)
   $('submit').setAttribute('aria-busy', 'true')
   $('submit').textContent = t('pending')
   try {
-    const { answer, took } = await ask('/score', { body: sent, controller: mine })
+    const { answer, took } = await ask('/score', { body: sent, once, controller: mine })
     if (mine !== running) return
+    doubt = null
     clearNotice()
     stale = false
     shown({ sent: request, facts: 'client_id' in request ? null : request, result: answer, took, at: new Date().toISOString() }, true)
@@ -225,7 +229,8 @@ async function submit(event) {
     if (!refusal.kind) throw refusal
     markStale()
     complain(refusal, submit)
-    if (['timeout', 'unreachable'].includes(refusal.kind)) service()
+    doubt = ['timeout', 'unreachable'].includes(refusal.kind) ? { sent, once } : null
+    if (doubt) service()
   } finally {
     clearTimeout(slow)
     if (mine === running) {

@@ -1,6 +1,6 @@
 // The answer as a person reads it. What is drawn is what the service said; sums are made for drawing only.
 import { day, label } from './contract.js'
-import { $, el, icon, locale, number, percent, reason, signed, t } from './words.js'
+import { $, decimal, el, icon, locale, number, percent, reason, signed, t } from './words.js'
 
 // ---- the gauge: probabilities from 0 to 1 on a square-root scale, which leaves room where decisions are made -------
 const place = p => `${(Math.sqrt(p) * 100).toFixed(2)}%`
@@ -83,7 +83,7 @@ function anomaly(a) {
     el('div', { class: `flag ${odd ? 'atypical' : 'usual'}` }, icon(odd ? 'atypical' : 'usual'),
       el('div', {}, el('h3', { id: 'anomaly-title' }, t(odd ? 'atypical' : 'usual')), el('p', {}, share(a.percentile), odd ? ` ${t('person')}` : ''))),
     rank(a),
-    el('p', { class: 'note' }, t('surprise', number(a.score, 2), number(a.seuil, 2))),
+    el('p', { class: 'note' }, t('surprise', decimal(a.score), decimal(a.seuil))),
     a.raisons.length ? el('details', { open: odd }, el('summary', {}, t('atypicalWhy')), oddities(a.raisons), el('p', { class: 'note' }, t('unitOdd'))) : null)
 }
 

@@ -14,12 +14,12 @@ export class Refusal extends Error {
 
 const KINDS = { 401: 'keyRefused', 403: 'keyScope', 429: 'tooMany', 503: 'busy' }
 
-export async function ask(path, { body, controller = new AbortController() } = {}) {
+export async function ask(path, { body, once, controller = new AbortController() } = {}) {
   const timer = setTimeout(() => controller.abort('timeout'), TIMEOUT), start = performance.now()
   try {
     if (!key.get()) throw new Refusal('keyAsk')
     const response = await fetch(path, { method: body ? 'POST' : 'GET', body, signal: controller.signal, cache: 'no-store',
-      headers: { Authorization: `Bearer ${key.get()}`, ...(body && { 'Content-Type': 'application/json' }) } })
+      headers: { Authorization: `Bearer ${key.get()}`, ...(body && { 'Content-Type': 'application/json' }), ...(once && { 'Idempotency-Key': once }) } })
     const answer = await response.json()
     if (response.ok) return { answer, took: performance.now() - start }
     if (response.status === 401) key.drop()

@@ -22,14 +22,13 @@ const fixed = () => decided.body.demande.mensualite !== undefined && decided.bod
 const names = () => SLIDERS.filter(name => typeof given(name) === 'number' && !(fixed() && LOAN.includes(name)))
 const isChanged = name => now[name] !== given(name)
 
-function range(name) { // limits and a round step, with the present value on the grid
-  const value = given(name), { minimum, maximum, type } = field(name).schema
-  const top = { taux_annuel: Math.max(12, value * 2), epargne: Math.max(value * 2, decided.body.demande.montant), charges_mensuelles: Math.max(value * 2, 500) }[name] ?? value * 2
-  const bottom = ['montant', 'duree_mois', 'revenu_mensuel'].includes(name) ? value / 4 : 0
-  const width = (Math.min(top, maximum) - Math.max(bottom, minimum)) / 90, power = 10 ** Math.floor(Math.log10(width))
-  const step = Math.max([1, 2, 5, 10].find(m => m * power >= width) * power, type === 'integer' ? 1 : 0)
-  const round = v => Number(v.toFixed(6))
-  return { step: round(step), min: round(value - Math.floor((value - Math.max(bottom, minimum)) / step) * step), max: round(value + Math.floor((Math.min(top, maximum) - value) / step) * step) }
+function range(name, value = now[name]) { // limits and a round step, with the value on the grid
+  const first = given(name), { minimum, maximum, type } = field(name).schema
+  const wide = { taux_annuel: Math.max(12, first * 2), epargne: Math.max(first * 2, decided.body.demande.montant), charges_mensuelles: Math.max(first * 2, 500) }[name] ?? first * 2
+  const top = Math.max(Math.min(wide, maximum), value), bottom = Math.min(Math.max(['montant', 'duree_mois', 'revenu_mensuel'].includes(name) ? first / 4 : 0, minimum), value)
+  const width = (top - bottom) / 90 || 1, power = 10 ** Math.floor(Math.log10(width))
+  const step = Math.max([1, 2, 5, 10].find(m => m * power >= width * .999) * power, type === 'integer' ? 1 : 0), round = v => Number(v.toFixed(6))
+  return { step: round(step), min: round(value - Math.floor((value - bottom) / step) * step), max: round(value + Math.floor((top - value) / step) * step), value }
 }
 
 export function simulatedBody() { // the decided application with the sliders' values; the service computes a new instalment
@@ -45,7 +44,8 @@ export function startWhatIf(body, result) {
   decided = { body, result }
   now = Object.fromEntries(names().map(name => [name, given(name)]))
   simulated = changes = trouble = null
-  ask('/simulate/changes', { body: JSON.stringify(body) }).then(({ answer }) => { if (decided.body === body) { changes = answer.changements; drawChanges() } }, () => {})
+  ask('/simulate/changes', { body: JSON.stringify(body) }).then(({ answer }) => { if (decided.body === body) { changes = answer.changements; drawChanges() } },
+    refusal => { if (decided.body === body) $('changes')?.replaceChildren(el('p', { class: 'note' }, explain(refusal))) })
 }
 
 function move(name, value) {
@@ -75,13 +75,7 @@ async function simulate() {
 
 function set(values) { // move several sliders at once
   for (const [name, value] of Object.entries(values)) {
-    now[name] = value
-    const input = $(`whatif-${name}`)
-    if (!input) continue
-    if (value < input.min) input.min = value
-    if (value > input.max) input.max = value
-    input.step = 'any'
-    input.value = value
+    Object.assign($(`whatif-${name}`), range(name, value))
     move(name, value)
   }
 }
@@ -101,7 +95,7 @@ function drawSimulated() {
 function slider(name) {
   const id = `whatif-${name}`
   return el('div', { class: 'slider' }, el('label', { for: id }, label(name)), el('output', { id: `${id}-value`, for: id }, said(name, now[name])),
-    el('input', { type: 'range', id, ...range(name), value: now[name], 'aria-valuetext': said(name, now[name]), oninput: event => move(name, Number(Number(event.target.value).toFixed(6))) }))
+    el('input', { type: 'range', id, ...range(name), 'aria-valuetext': said(name, now[name]), oninput: event => move(name, Number(Number(event.target.value).toFixed(6))) }))
 }
 
 export function whatIf() {

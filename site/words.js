@@ -47,7 +47,7 @@ const WORDS = { // key: [French, English]
   scale: ['Rang parmi les demandes ordinaires, de 0 à 100', 'Rank among usual applications, from 0 to 100'],
   surprise: ['Surprise {0} ; alerte au-dessus de {1}.', 'Surprise {0}; alert above {1}.'],
   person: ['Quelle que soit sa probabilité, une personne doit la regarder.', 'Whatever its probability, a person has to look at it.'],
-  atypicalWhy: ['Ce qui sort de l’ordinaire', 'What is out of the ordinary'], unitOdd: ['Part de chaque information dans la surprise, en nats.', 'Part of each fact in the surprise, in nats.'],
+  atypicalWhy: ['Ce qui sort de l’ordinaire', 'What is out of the ordinary'], unitOdd: ['Ce que chacune ajoute à ce qui rend la demande étrange.', 'What each adds to what makes the application strange.'],
   model: ['Modèle', 'Model'], decision: ['Décision', 'Decision'], date: ['Date de la demande', 'Date of application'], took: ['Répondu en', 'Answered in'],
   stale: ['Le formulaire a changé depuis ce résultat.', 'The form has changed since this result.'],
   up: ['Service disponible · modèle {0}', 'Service available · model {0}'], down: ['Service indisponible', 'Service unavailable'],
@@ -79,8 +79,8 @@ const WORDS = { // key: [French, English]
   unreachableText: ['Vérifiez qu’il fonctionne et que le réseau est disponible. Rien de ce que vous avez saisi n’est perdu.',
     'Check that it runs and that the network is up. Nothing that you typed is lost.'],
   timeout: ['Le service n’a pas répondu à temps', 'The service did not answer in time'],
-  timeoutText: ['Aucune réponse en {0} secondes. La décision a pu être enregistrée ; une nouvelle évaluation en enregistrera une autre.',
-    'No answer in {0} seconds. The decision may have been recorded; scoring again records another one.'],
+  timeoutText: ['Aucune réponse en {0} secondes. La décision a pu être enregistrée ; réessayer la redonne, sans en enregistrer une autre.',
+    'No answer in {0} seconds. The decision may have been recorded; trying again repeats it, and records no other.'],
   simTimeout: ['Aucune réponse en {0} secondes.', 'No answer in {0} seconds.'],
   busy: ['Le service ne peut pas répondre maintenant', 'The service cannot answer now'],
   failed: ['Le service a échoué', 'The service failed'], tooMany: ['Trop de demandes en peu de temps', 'Too many requests in a short time'],
@@ -110,7 +110,8 @@ export const known = key => key in WORDS
 export const t = (key, ...values) => values.reduce((text, value, i) => text.replace(`{${i}}`, value), french() ? WORDS[key][0].replace(/ ([:;!?])/g, '\u00a0$1') : WORDS[key][1])
 export const number = (x, digits = 0) => x.toLocaleString(locale(), { maximumFractionDigits: digits })
 export const percent = (x, digits = 1) => x.toLocaleString(locale(), { style: 'percent', maximumFractionDigits: digits, minimumFractionDigits: digits })
-export const signed = x => x.toLocaleString(locale(), { signDisplay: 'exceptZero', minimumFractionDigits: 2, maximumFractionDigits: 2 }).replace('-', '−')
+export const decimal = (x, signDisplay = 'auto') => x.toLocaleString(locale(), { signDisplay, minimumFractionDigits: 2, maximumFractionDigits: 2 }).replace('-', '−')
+export const signed = x => decimal(x, 'exceptZero')
 export const reason = r => r[french() ? 'libelle' : 'label']
 
 export function inFrench(detail, schema) { // the words of an error

@@ -3,7 +3,9 @@ import json
 import time
 from datetime import date, timedelta
 
-from credit_risk.contract import EXAMPLE, EXAMPLES, RISKY, SECTIONS
+from credit_risk.changes import smallest_changes
+from credit_risk.contract import EXAMPLE, EXAMPLES, RISKY, SECTIONS, parse_request
+from credit_risk.scoring import load_models
 
 
 def post(service, path, body, **headers): return service.request("POST", path, json.dumps(body).encode(), headers)
@@ -42,12 +44,16 @@ def test_each_change_is_what_a_simulation_of_it_says(service):
 
 
 def test_the_changes_come_in_bounded_time(service):
-    "The best of several: other work shares the machine."
-    def seconds():
-        start = time.perf_counter()
-        assert post(service, "/simulate/changes", RISKY).status == 200
-        return time.perf_counter() - start
-    assert min(seconds() for _ in range(5)) < .05
+    "In the time of the processor, the best of several: other work shares the machine. Where nothing helps every candidate is tried."
+    models = load_models(service.directory / "artifacts")
+    hopeless = {"nb_prets_defaut": 3, "nb_rejets_12m": 40, "nb_rejets_3m": 20, "jours_decouvert_12m": 300, "jours_decouvert_3m": 90, "mois_depuis_rejet": 1, "epargne": 1.0}
+    for facts in ({}, hopeless):
+        dossier = parse_request(RISKY, date.today())[1] | facts
+        def seconds(dossier=dossier):
+            start = time.process_time()
+            smallest_changes(dossier, models)
+            return time.process_time() - start
+        assert min(seconds() for _ in range(5)) < .05
 
 
 def test_the_facts_of_a_client_are_those_that_a_decision_reads(service):

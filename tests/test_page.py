@@ -156,6 +156,19 @@ def test_a_wrong_key_is_asked_for_again_and_nothing_typed_is_lost(open_page):
     expect(page.locator("#pd")).to_be_visible()
 
 
+def test_a_key_without_the_scope_is_said_so(open_page):
+    page = open_page(expected=["403"])
+    page.click("#example-good")
+    page.route("**/score", lambda route: route.fulfill(status=403, content_type="application/problem+json", body='{"type": "/problems/forbidden", "status": 403, "detail": "This address needs a key of scope score."}'))
+    page.click("#submit")
+    expect(page.locator("#notice-title")).to_have_text("This key does not allow scoring")
+    page.unroute("**/score")
+    page.fill("#key", KEY)
+    page.keyboard.press("Enter")
+    page.click("#submit")
+    expect(page.locator("#pd")).to_be_visible()
+
+
 def test_without_a_key_it_is_asked_for(open_page):
     page = open_page(key=None)
     expect(page.locator("#key")).to_be_focused()
@@ -178,6 +191,10 @@ def test_a_service_in_trouble_is_said_plainly_and_recovers(open_page, answer, ti
     page.click("#submit")
     expect(page.locator("#notice-title")).to_have_text(title)
     expect(page.locator("#notice")).to_be_focused()
+    page.get_by_role("button", name="Français").click()
+    expect(page.locator("#notice-title")).not_to_have_text(title)
+    assert not any(word in page.locator("#notice").inner_text() for word in ("Not recorded", "Wait a minute", "Failed", "service cannot"))
+    page.get_by_role("button", name="English").click()
     page.unroute("**/score")
     page.get_by_role("button", name="Try again").click()
     expect(page.locator("#pd")).to_be_visible()
@@ -238,8 +255,13 @@ def test_a_narrow_screen_never_scrolls_sideways(open_page, locale, scheme):
 
 
 def test_the_result_can_be_printed(open_page):
-    page = open_page()
+    page = open_page(color_scheme="dark")
     score_example(page)
     page.emulate_media(media="print")
     expect(page.locator("#pd")).to_be_visible()
     for hidden in ("#submit", "nav", "#examples", "#whatif", "#tab"): expect(page.locator(hidden)).to_be_hidden()
+    assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgb(255, 255, 255)"  # on paper, whatever the screen was
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    expect(page.locator("#compte-nb_rejets_12m")).to_be_visible()
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    expect(page.locator("#compte-nb_rejets_12m")).to_be_hidden()

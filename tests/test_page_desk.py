@@ -120,11 +120,20 @@ def test_what_would_change_the_decision_is_shown_and_can_be_tried(open_page, ser
     expect(page.locator("#simulated-words")).to_have_attribute("data-pd", str(found[0]["probabilite_defaut"]))
     words = {"accepter": "accept", "examiner": "review"}[found[0]["recommandation"]]
     expect(page.locator("#simulated-words")).to_contain_text(words)
+    page.get_by_role("button", name="Français").click()  # what is tried stays, in the other language
+    expect(page.locator("#simulated-words")).to_have_attribute("data-pd", str(found[0]["probabilite_defaut"]))
+    name, value = found[0]["changements"][0]["champ"], found[0]["changements"][0]["apres"]
+    assert float(page.locator(f"#whatif-{name}").input_value()) == value
+    moved = slide(page, name, 1)
+    assert moved > value and moved == int(moved)
+    expect(page.locator("#simulated-words")).not_to_have_attribute("data-pd", str(found[0]["probabilite_defaut"]))
 
 
 def test_trouble_in_a_simulation_is_said_beside_it_and_recovers(open_page):
     page = open_page(expected=["429", "503", "ERR_FAILED", "401"])
+    page.route("**/simulate/changes", lambda route: route.abort())
     score_example(page)
+    expect(page.locator("#changes")).to_contain_text("The service cannot be reached")
     said = page.locator("#simulated-words")
     page.route("**/simulate", lambda route: route.fulfill(status=429, headers={"Retry-After": "1"}, content_type="application/problem+json", body='{"type": "/problems/too-many-requests", "status": 429, "detail": "Wait."}'))
     slide(page, "montant", 3)
@@ -170,6 +179,25 @@ def test_every_sentence_of_the_service_that_the_page_can_show_has_its_french(ope
     assert len(details) >= 12
     french = page.evaluate("async details => { const { inFrench } = await import('/words.js'); return details.map(d => inFrench(d)) }", sorted(details))
     assert not [text for text in french if any(word in text for word in (" must ", " is ", "required", "cannot"))], french
+
+
+def test_an_answer_that_was_lost_on_the_way_is_asked_for_again_without_a_second_decision(open_page, service):
+    page = open_page(expected=["ERR_FAILED"])
+    page.click("#example-good")
+    before = service.decisions()
+    def lose(route):
+        route.fetch()  # it reached the service
+        route.abort()
+    page.route("**/score", lose)
+    page.click("#submit")
+    expect(page.locator("#notice-title")).to_have_text("The service cannot be reached")
+    page.unroute("**/score")
+    page.click("#retry")
+    expect(page.locator("#pd")).to_be_visible()
+    assert service.decisions() == before + 1
+    page.click("#submit")  # the same facts, wanted again: another decision
+    expect(page.locator("#tab-list tr")).to_have_count(2)
+    assert service.decisions() == before + 2
 
 
 def test_the_decisions_of_the_tab_are_kept_compared_and_exported(open_page, service):
