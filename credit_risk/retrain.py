@@ -32,19 +32,23 @@ def run_notebook(
     name:str,                 # in nbs/runs
     folder:str|Path,          # where the executed copy and its HTML go
     parameters:dict,          # of the cell tagged `parameters`
-    progress:bool|dict=True   # a bar on stderr, or options of tqdm
+    progress:bool|dict=True,  # a bar on stderr, or options of tqdm
+    database_url:str|None=None# of the bank: not a parameter, because a copy shows its parameters and an address may hold a password
 )->None:                      # raises `RetrainError`; the failed copy stays for reading
     "Execute one notebook with papermill and render it."
     import papermill
     from nbconvert import HTMLExporter
     copy = Path(folder)/f'{name}.ipynb'
+    if database_url: os.environ['CREDIT_RISK_DATABASE_URL'] = database_url
     os.environ['OMP_NUM_THREADS'] = '1'    # two notebooks run at a time: threads of one would take the core of the other
     try: papermill.execute_notebook(ROOT/'nbs'/'runs'/f'{name}.ipynb', copy, parameters, kernel_name='python3', progress_bar=progress, extra_arguments=['--log-level=ERROR'])
     except papermill.PapermillExecutionError as e: raise RetrainError(f"{name} failed: {e.ename}: {e.evalue}") from None
     copy.with_suffix('.html').write_text(HTMLExporter().from_filename(str(copy))[0], 'utf-8')
 
 def _die_with(parent):
-    "A step that nobody waits for would go on for minutes."
+    "A step that nobody waits for would go on for minutes; its kernel ends when this process does."
+    from tqdm.auto import tqdm
+    tqdm.set_lock(threading.RLock())    # the bars' own lock is shared between processes, and one that is killed would leave it behind
     def watch():
         while os.getppid() == parent: time.sleep(.5)
         os._exit(1)
@@ -102,7 +106,7 @@ def _keys(artifacts, origin):
     return keys | {'evaluate': digest(keys['train_anomaly'], keys['train_scorer'], origin, promoted, code_of('evaluate'))}
 
 # %% ../nbs/14c_retrain.ipynb #2d43b087
-def _walk(steps, keys, parameters, progress):
+def _walk(steps, keys, parameters, database_url, progress):
     "Run the notebooks, two at a time, each when what it needs is there."
     graph, running = TopologicalSorter(GRAPH), {}
     graph.prepare()
@@ -112,7 +116,7 @@ def _walk(steps, keys, parameters, progress):
                 if progress: print(f'{step:13}: as before', file=sys.stderr)
                 return graph.done(step)
             bar = progress and {'desc': f'{step:13}', 'position': list(GRAPH).index(step)}
-            running[pool.submit(run_notebook, step, steps.begin(step), parameters(step), bar)] = step
+            running[pool.submit(run_notebook, step, steps.begin(step), parameters(step), bar, database_url)] = step
         try:
             while graph.is_active():
                 for step in sorted(graph.get_ready(), key=list(GRAPH).index): begin(step)
@@ -123,7 +127,7 @@ def _walk(steps, keys, parameters, progress):
                     steps.finish(step, keys[step])
                     graph.done(step)
         except BaseException:
-            for child in active_children(): child.terminate()    # what still runs would be thrown away
+            for child in active_children(): child.kill()    # what still runs would be thrown away
             pool.shutdown(cancel_futures=True)
             raise
 
@@ -134,13 +138,13 @@ def _run(steps, artifacts, lines, database_url, portfolio, progress):
     "The notebooks of a portfolio; the keys of their steps."
     origin = origin_of(portfolio)
     keys = _keys(artifacts, origin)
-    shared = {'database_url': database_url, 'extract': str(lines), 'split_date': portfolio.split_date.isoformat()}
+    shared = {'extract': str(lines), 'split_date': portfolio.split_date.isoformat()}
     def parameters(step):
         if step == 'eda': return shared
         if step == 'evaluate': return shared | {'artifacts': str(artifacts), 'out': str(steps.begun(step)), **{n: str(_part(steps, keys, n)) for n in ('scorer', 'anomaly')}}
         return shared | {'artifacts': str(steps.begun(step)), 'promote': False}
     if progress: print(f'training on the applications before {portfolio.split_date}, judging on those from then on', file=sys.stderr)
-    _walk(steps, keys, parameters, progress)
+    _walk(steps, keys, parameters, database_url, progress)
     return keys
 
 def _copies(steps, keys):

@@ -138,6 +138,7 @@ def test_berka_from_its_files_to_an_answer(files, request, tmp_path):
     assert not [p for p in tmp_path.rglob("applications.jsonl*")], "the facts of clients were left behind"
     gate = read_version(version.parent, version.name)["manifest"]["gate"]
     assert gate == {"against": None, "refusals": [], "forced": None}
+    if (password := connect(url).url.password): assert not [p for p in tmp_path.rglob("*") if p.is_file() and password.encode() in p.read_bytes()], "a report shows the password"
     with connect(url).connect() as c: client, day = c.exec_driver_sql("select client_id, date_demande from demandes_de_pret order by date_demande desc limit 1").first()
     with running(tmp_path, CREDIT_RISK_DATABASE_URL=url, CREDIT_RISK_ARTIFACTS=str(tmp_path/"berka-artifacts")) as service:
         answer = service.score({"client_id": client, "demande": {"date_demande": str(day), "montant": 50_000, "duree_mois": 24}})
