@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help run test retrain bench notebooks readme lint lock lab system openmp clean
+.PHONY: help run test retrain bench report notebooks readme lint lock lab system openmp clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -62,6 +62,14 @@ openmp: $(VENV)/.tools ## the system library that LightGBM runs on, to train
 bench: $(VENV)/.dev system openmp ## run the benchmark notebooks; executed copies in var/bench
 	@mkdir -p var/bench
 	@for notebook in nbs/runs/bench_*.ipynb; do $(BIN)/papermill $$notebook var/bench/$$(basename $$notebook) || exit 1; done
+
+report: $(VENV)/.dev system openmp ## run the report on the limits of the model; page and printable PDF in var/report
+	@mkdir -p var/report
+	$(BIN)/papermill nbs/runs/macro_report.ipynb var/report/macro_report.ipynb
+	$(BIN)/jupyter nbconvert --log-level WARN --to html --no-input var/report/macro_report.ipynb
+	@chromium=$$(command -v chromium || command -v chromium-browser || command -v google-chrome); \
+	$$chromium --headless --no-sandbox --disable-gpu --no-pdf-header-footer --virtual-time-budget=20000 --print-to-pdf=var/report/macro_report.pdf "file://$$PWD/var/report/macro_report.html" 2>/dev/null
+	@echo "Read var/report/macro_report.html or var/report/macro_report.pdf"
 
 notebooks: $(VENV)/.dev system ## execute the library notebooks in place, clean them, export them
 	$(BIN)/nbdev_export
