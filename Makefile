@@ -9,7 +9,7 @@ SOURCES := $(wildcard nbs/*.ipynb nbs/runs/*.ipynb credit_risk/*.py)
 COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help run test retrain bench soak notebooks readme docs lint lint-workflows lock lab system openmp secrets image clean retrain-simulated
+.PHONY: help run test retrain bench soak report notebooks readme docs lint lint-workflows lock lab system openmp secrets image clean retrain-simulated
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -73,6 +73,14 @@ bench: $(VENV)/.dev system openmp ## run the benchmark notebooks; executed copie
 
 soak: $(VENV)/.dev system ## the tests of faults at length: twenty kills of each, thousands of requests from the OpenAPI document
 	FAULT_CYCLES=20 FAULT_EXAMPLES=150 $(BIN)/python -m pytest -q tests/test_faults.py
+
+report: $(VENV)/.dev system openmp ## run the report on the limits of the model; page and printable PDF in var/report
+	@mkdir -p var/report
+	$(BIN)/papermill nbs/runs/macro_report.ipynb var/report/macro_report.ipynb
+	$(BIN)/jupyter nbconvert --log-level WARN --to html --no-input var/report/macro_report.ipynb
+	@chromium=$$(command -v chromium || command -v chromium-browser || command -v google-chrome); \
+	$$chromium --headless --no-sandbox --disable-gpu --no-pdf-header-footer --virtual-time-budget=20000 --print-to-pdf=var/report/macro_report.pdf "file://$$PWD/var/report/macro_report.html" 2>/dev/null
+	@echo "Read var/report/macro_report.html or var/report/macro_report.pdf"
 
 notebooks: $(VENV)/.dev system ## execute the library notebooks in place, clean them, export them
 	$(BIN)/nbdev_export
