@@ -107,7 +107,6 @@ class AdditiveModel:
         X                     # pandas DataFrame with one column a variable; an absent column is missing
     )->list:                  # one array a term, in the order of `terms`
         "What each table says of many rows, in NumPy."
-        import numpy as np
         p, columns = [axis_positions(a, X) for a in self.axes], []
         for t, values in zip(self.terms, self._arrays):
             at = p[t['axes'][0]]
