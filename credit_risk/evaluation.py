@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['INJECTED', 'auc_delong', 'ks', 'paired_auc', 'paired_brier', 'verdict', 'calibration_table', 'ece', 'scorer_metrics',
            'calibration_tests', 'jeffreys_test', 'class_table', 'psi', 'stability_table', 'segment_table',
-           'fairness_table', 'without', 'calibration_figure', 'class_figure', 'dots_figure', 'trend_figure',
-           'roc_figure', 'inject', 'detection_metrics']
+           'fairness_table', 'best_of_facts', 'without', 'calibration_figure', 'class_figure', 'dots_figure',
+           'trend_figure', 'roc_figure', 'inject', 'detection_metrics']
 
 # %% ../nbs/09_evaluation.ipynb #c1aef223
 import numpy as np
@@ -240,6 +240,22 @@ def fairness_table(
     for name in t.index: t.loc[name, ['gap', 'gap_low', 'gap_high']] = [0.0]*3 if name == largest else [t.accepted[name] - t.accepted[largest],
         *confint_proportions_2indep(k[name].round(), n[name], k[largest].round(), n[largest], method='newcomb')]
     return t
+
+# %% ../nbs/09_evaluation.ipynb #e323b777
+def best_of_facts(
+    X:pd.DataFrame,           # what a model may know
+    true:np.ndarray,          # true probability of each row; NaN where none
+    client:np.ndarray         # rows of one client never teach each other
+)->np.ndarray:                # NaN where the truth is not known
+    "The mean true probability given the facts; for simulations only."
+    import lightgbm
+    from sklearn.model_selection import GroupKFold
+    X = X.astype({c: 'category' for c in X.select_dtypes(exclude='number')})
+    known, out = np.flatnonzero(~np.isnan(true)), np.full(len(X), np.nan)
+    setting = dict(objective='cross_entropy', learning_rate=.05, num_leaves=31, feature_fraction=.5, verbose=-1, num_threads=1)
+    for a, b in GroupKFold(5).split(known, groups=client[known]):
+        out[known[b]] = lightgbm.train(setting, lightgbm.Dataset(X.iloc[known[a]], true[known[a]]), 800).predict(X.iloc[known[b]])
+    return out
 
 # %% ../nbs/09_evaluation.ipynb #63f7155d
 def without(
