@@ -325,6 +325,13 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         keep = np.r_[True, np.diff(at) > 0]
         self.percentiles_ = {'scores': at[keep].tolist(), 'percent': (100*shares[keep]).tolist()}
 
+    def recalibrate(self,
+        X                     # usual rows that the model has not learned from, such as the latest months
+    )->'AnomalyDetector':
+        "Set the thresholds and percentiles anew."
+        self._set_levels(np.sort(self.anomaly_score(X)))
+        return self
+
     def anomaly_score(self, X)->np.ndarray:
         "Surprise; higher = more atypical. A row's score does not depend on the others."
         check_is_fitted(self)

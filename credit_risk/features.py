@@ -61,7 +61,8 @@ def described(
     usual:list|None=None      # low and high end of ordinary values of a number
 )->tuple[str,str]:            # "Revenu net mensuel élevé (9 800 €)" in French and in English
     "A feature and its value as a part of a sentence."
-    if value is None or value != value or f.kind == 'flag' or f.kind == 'number' and not f.unit: return f.phrases(value)
+    if value is None or value != value or f.kind == 'flag': return f.phrases(value)
+    if f.kind == 'number' and (not f.unit or usual and usual[0] == usual[1]): return f.phrases(value)    # a count, or a check that hardly ever strikes
     if f.kind == 'category': return f"{f.libelle} «\u00a0{FIELDS[f.name].word(value, 'fr')}\u00a0»", f"{f.label} “{FIELDS[f.name].word(value, 'en')}”"
     fr, en = f.amount(value)
     where = 0 if not usual else (value > usual[1]) - (value < usual[0])

@@ -427,6 +427,19 @@ def test_the_day_itself(bank):
     assert [[facts[n] for n in names] for facts in known] == [[2, 2, 900.0, 1, 0, 1], [3, 2, 900.0, 1, 1, 1], [3, 2, 304.5, 1, 1, 1]]
 
 
+def test_twins_are_other_clients_of_this_month_or_the_last(bank):
+    born, income = "1980-01-01", 2000
+    with bank.begin() as c:
+        for client, (b, r) in enumerate([(born, income), (born, income), (born, income), (born, 2001), ("1980-01-02", income), (born, None), (born, income)], 1):
+            insert(c, "clients", dict(client_id=client, date_naissance=b, revenu_mensuel=r))
+        days = [(1, "2020-03-01"), (2, "2020-02-01"), (2, "2020-03-02"), (3, "2020-01-31"), (4, "2020-03-01"), (5, "2020-03-01"), (6, "2020-03-01"), (7, "2020-03-15")]
+        insert_rows(c, "demandes_de_pret", ("demande_id", "client_id", "date_demande", "montant", "duree_mois"), [(i, client, day, 500, 12) for i, (client, day) in enumerate(days, 1)])
+    with bank.connect() as c:
+        seen = {(client, str(day)): dossier_of_client(c, client, dict(date_demande=day))["nb_jumeaux"] for client in (1, 6) for day in (date(2020, 2, 1), date(2020, 3, 15), date(2020, 3, 16), date(2020, 5, 1))}
+    # client 2 counts once; 3 is too early in March, 7 not yet there on the day itself; 6 has no income to compare
+    assert seen == {(1, "2020-02-01"): 1, (1, "2020-03-15"): 1, (1, "2020-03-16"): 2, (1, "2020-05-01"): 0} | {(6, str(day)): 0 for day in (date(2020, 2, 1), date(2020, 3, 15), date(2020, 3, 16), date(2020, 5, 1))}
+
+
 @pytest.mark.parametrize("name", ["sqlite", "mariadb"])
 def test_a_request_reads_no_table_whole(loaded, name):
     text = dossier_query("une_demande").replace(":client_id", "77").replace(":date_demande", "'2019-06-15'")
@@ -440,7 +453,7 @@ def test_a_request_reads_no_table_whole(loaded, name):
             assert not [step for step in steps if step["table"] and step["type"] in ("ALL", "index")], steps
             assert not [step for step in steps if "temporary" in step["Extra"] or "filesort" in step["Extra"]], steps
             used = " ".join(str(step["key"]) for step in steps)
-    assert {"comptes_par_client", "demandes_par_client"} <= set(used.split())
+    assert {"comptes_par_client", "demandes_par_client", "clients_jumeaux"} <= set(used.split())
 
 
 def test_the_rows_that_a_request_reads_are_those_of_one_client(loaded):
