@@ -255,8 +255,9 @@ def report_page(folder, version):
     rows = [("discrimination, AUC", number(scorer.get("auc")), f"{number(scorer.get('auc_low'))} to {number(scorer.get('auc_high'))}"), ("Gini", number(scorer.get("gini")), ""),
             ("Kolmogorov-Smirnov", number(scorer.get("ks")), ""), ("Brier score", number(scorer.get("brier"), "{:.4f}"), ""), ("calibration error", number(scorer.get("ece"), "{:.4f}"), ""),
             ("alert rate", number(anomaly.get("alert_rate")), f"{number(anomaly.get('alert_rate_low'))} to {number(anomaly.get('alert_rate_high'))}")]
+    simulated = ["The bank is **simulated**: nobody in it exists, and these figures say nothing of a real one.", ""] if scorer.get("oracle") else []
     return "\n".join([
-        "# The promoted version", "", f"> Version `{version}`, judged on {scorer['n']} applications from {metrics.get('split_date')} on, none of which taught it.", "",
+        "# The promoted version", "", f"> Version `{version}`, judged on {scorer['n']} applications from {metrics.get('split_date')} on, none of which taught it.", "", *simulated,
         "| out of time | value | 95 % interval |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows), "",
         "The [model card](model_card.md) says what the models are for, and where they are weak. The notebooks below were executed by the retraining that made this version.", ""])
 
