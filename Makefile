@@ -9,7 +9,7 @@ SOURCES := $(wildcard nbs/*.ipynb nbs/runs/*.ipynb credit_risk/*.py)
 COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help run test retrain bench notebooks readme docs lint lock lab system openmp clean
+.PHONY: help run test retrain bench soak notebooks readme docs lint lock lab system openmp clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -64,7 +64,11 @@ openmp: $(VENV)/.tools ## the system library that LightGBM runs on, to train
 
 bench: $(VENV)/.dev system openmp ## run the benchmark notebooks; executed copies in var/bench
 	@mkdir -p var/bench
+	@command -v wrk >/dev/null && exit 0; $(call install, wrk)
 	@for notebook in nbs/runs/bench_*.ipynb; do $(BIN)/papermill $$notebook var/bench/$$(basename $$notebook) || exit 1; done
+
+soak: $(VENV)/.dev system ## the tests of faults at length: twenty kills of each, thousands of requests from the OpenAPI document
+	FAULT_CYCLES=20 FAULT_EXAMPLES=150 $(BIN)/python -m pytest -q tests/test_faults.py
 
 notebooks: $(VENV)/.dev system ## execute the library notebooks in place, clean them, export them
 	$(BIN)/nbdev_export

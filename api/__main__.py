@@ -2,7 +2,9 @@
 import argparse
 import os
 import secrets
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from credit_risk.artifacts import ArtifactError
@@ -10,6 +12,8 @@ from credit_risk.database import ROOT
 
 from .config import ConfigError, read_key
 from .server import serve
+
+METRICS = "credit-risk-metrics-"  # folder that the processes of one server share
 
 
 def local_key() -> str:
@@ -32,6 +36,9 @@ def main(argv=None) -> int:
     parser.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
     parser.add_argument("--print-key", action="store_true", help="print an address that carries the key, and make a key where none is configured")
     args = parser.parse_args(argv)
+    if args.workers > 1 and "PROMETHEUS_MULTIPROC_DIR" not in os.environ:  # read when its library is imported, which is done by now
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=METRICS)
+        os.execv(sys.executable, [sys.executable, "-m", "api", *(sys.argv[1:] if argv is None else argv)])
     try:
         if not args.port.isdecimal() or not 0 < int(args.port) < 65536:
             raise ConfigError(f"PORT must be a whole number between 1 and 65535, not {args.port}")
@@ -39,6 +46,9 @@ def main(argv=None) -> int:
     except (ConfigError, ArtifactError) as e:
         print(f"credit-risk: {e}", file=sys.stderr)
         return 2
+    finally:
+        if Path(shared := os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")).name.startswith(METRICS):
+            shutil.rmtree(shared, ignore_errors=True)
     return 0
 
 

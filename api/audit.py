@@ -1,28 +1,41 @@
 """One row for each decision, chained by hashes, durable before the answer leaves. The only module of the API that opens `sql/`."""
-import hashlib
 import threading
+import time
 import uuid
 from collections.abc import Mapping
-from concurrent.futures import Future
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
-from credit_risk.artifacts import canonical
-from credit_risk.contract import dossier_to_json
+from credit_risk.audit import FIRST, row_hash, stored_dossier
 from credit_risk.database import query
 
-FIRST = "0" * 64  # hash_precedent of a writer's first row
-HASHED = ("decision_id", "horodatage", "cle", "dossier", "resultat", "modele_version", "ecrivain", "rang", "hash_precedent")
+from . import metrics
 
 
 class AuditError(RuntimeError):
     "The decision could not be recorded, so it must not be given."
 
 
-def row_hash(row: Mapping) -> str:
-    "What `hash` must be: SHA-256 of the canonical list of the row's other columns."
-    return hashlib.sha256(canonical([row[name] for name in HASHED]).encode()).hexdigest()
+class Repeated(Exception):
+    "The Idempotency-Key was answered meanwhile."
+
+
+@dataclass
+class Waiting:
+    "A row, and what became of it."
+    row: dict
+    once: dict | None         # its row of `idempotence`
+    done: bool = False
+    failure: Exception | None = None
+
+
+def row_to_write(decision_id: str, cle: str, client_id: int | None, dossier: dict, resultat: str, modele_version: str, once: tuple[str, str] | None = None) -> Waiting:
+    "A decision for the audit; `once`, an Idempotency-Key and the hash of its body, is committed with it."
+    row = {"decision_id": decision_id, "horodatage": datetime.now(UTC).isoformat(timespec="microseconds"), "cle": cle,
+           "dossier": stored_dossier(dossier, client_id), "resultat": resultat, "modele_version": modele_version}
+    return Waiting(row, once and {"cle": cle, "jeton": once[0], "corps": once[1], "decision_id": decision_id})
 
 
 class Writer:
@@ -31,63 +44,91 @@ class Writer:
     Rows that arrive while a commit is under way share the next one: whoever takes the lock writes for all who wait."""
 
     def __init__(self, engine: sa.Engine):
-        self.engine, self.insert = engine, sa.text(query("append_decision"))
+        self.engine = engine
+        self.texts = {name: sa.text(query(name)) for name in ("append_decision", "begin_chain", "extend_chain", "remember_answer")}
         self.waiting, self.arriving, self.committing = [], threading.Lock(), threading.Lock()
         self.begin_chain()
 
     def begin_chain(self):
         self.ecrivain, self.rang, self.previous = str(uuid.uuid4()), 0, FIRST
 
-    def append(self, decision_id: str, cle: str, client_id: int | None, dossier: dict, resultat: str, modele_version: str) -> None:
-        "Returns once the row is committed; raises `AuditError` where it could not be."
-        facts = dossier_to_json(dossier) | ({} if client_id is None else {"client_id": client_id})
-        row = {"decision_id": decision_id, "horodatage": datetime.now(UTC).isoformat(timespec="microseconds"), "cle": cle,
-               "dossier": canonical(facts), "resultat": resultat, "modele_version": modele_version}
-        mine = Future()
+    def append(self, row: Waiting) -> None:
+        "Returns once the row is committed; raises `AuditError` where it could not be, `Repeated` where its Idempotency-Key was answered meanwhile."
+        self.append_all([row])
+
+    def append_all(self, rows: list[Waiting]) -> None:
+        "The same for several rows."
         with self.arriving:
-            self.waiting.append((row, mine))
+            self.waiting += rows
         with self.committing:
-            if not mine.done():
+            if not rows[-1].done:
                 self._commit()
-        if failure := mine.exception():
-            raise AuditError(type(failure).__name__) from failure
+        for one in rows:
+            if isinstance(one.failure, Repeated):
+                raise one.failure
+            if one.failure:
+                raise AuditError(type(one.failure).__name__) from one.failure
 
     def _commit(self):
         with self.arriving:
             batch, self.waiting = self.waiting, []
-        failure = None
+        metrics.queue.observe(len(batch))
+        start = time.perf_counter()
         try:
-            for row, _ in batch:
-                row |= {"ecrivain": self.ecrivain, "rang": self.rang + 1, "hash_precedent": self.previous}
-                row["hash"] = row_hash(row)
-                self.rang, self.previous = row["rang"], row["hash"]
-            with self.engine.begin() as connection:
-                connection.execute(self.insert, [row for row, _ in batch])
+            self._write(batch)
+        except sa.exc.IntegrityError:
+            for one in batch:  # somebody repeats an answered key: the others must not fail with it
+                self._write_alone(one)
         except Exception as e:
-            failure = e
-            self.begin_chain()  # a commit that failed may still have reached the disk: nothing is chained to a row in doubt
-        for _, future in batch:
-            future.set_exception(failure) if failure else future.set_result(None)
+            self._fail(batch, e)
+        metrics.commit.observe(time.perf_counter() - start)
+        for one in batch:
+            one.done = True
+
+    def _write(self, batch):
+        "All of a batch in one transaction; the chain moves on only when it is committed."
+        rang, previous = self.rang, self.previous
+        for one in batch:
+            rang += 1
+            one.row |= {"ecrivain": self.ecrivain, "rang": rang, "hash_precedent": previous}
+            one.row["hash"] = previous = row_hash(one.row)
+        end = {"ecrivain": self.ecrivain, "rang": rang, "hash": previous, "rang_precedent": self.rang}
+        with self.engine.begin() as connection:
+            connection.execute(self.texts["append_decision"], [one.row for one in batch])
+            moved = connection.execute(self.texts["extend_chain" if self.rang else "begin_chain"], end).rowcount
+            if moved != 1:
+                raise AuditError("the end of the chain is not where this writer left it")
+            if once := [one.once for one in batch if one.once]:
+                connection.execute(self.texts["remember_answer"], once)
+        self.rang, self.previous = rang, previous
+
+    def _write_alone(self, one):
+        try:
+            self._write([one])
+        except sa.exc.IntegrityError as e:
+            one.failure = Repeated() if one.once else e
+        except Exception as e:
+            self._fail([one], e)
+
+    def _fail(self, batch, failure):
+        for one in batch:
+            one.failure = failure
+        self.begin_chain()  # a commit that failed may still have reached the disk: nothing is chained to a row in doubt
+
+
+def answer_given(engine: sa.Engine, cle: str, jeton: str) -> tuple[str, str] | None:
+    "The hash of the body and the answer that belong to an Idempotency-Key of a caller."
+    with engine.connect() as connection:
+        return connection.execute(sa.text(query("answer_given")), {"cle": cle, "jeton": jeton}).first()
+
+
+def decision(engine: sa.Engine, decision_id: str) -> Mapping | None:
+    "One row of the audit."
+    with engine.connect() as connection:
+        return connection.execute(sa.text(query("decision_by_id")), {"decision_id": decision_id}).mappings().first()
 
 
 def answers(engine: sa.Engine) -> None:
-    "Raises where the database is away or has no audit table."
+    "Raises where the database is away or lacks a table that the service needs."
     with engine.connect() as connection:
         connection.execute(sa.text(query("audit_answers"))).first()
-
-
-def verify(connection: sa.Connection) -> list[str]:
-    "What is wrong with the chains, one line for each row concerned; empty when every row is as it was written."
-    problems, ecrivain, rang, previous = [], None, 0, FIRST
-    for row in connection.execution_options(stream_results=True).execute(sa.text(query("decisions_in_order"))).mappings():
-        if row["ecrivain"] != ecrivain:
-            ecrivain, rang, previous = row["ecrivain"], 0, FIRST
-        where = f"decision {row['decision_id']} (writer {ecrivain}, row {row['rang']})"
-        if row["rang"] != rang + 1:
-            problems.append(f"{where}: rows {rang + 1} to {row['rang'] - 1} are missing before it")
-        elif row["hash_precedent"] != previous:
-            problems.append(f"{where}: does not continue the row before it")
-        if row_hash(row) != row["hash"]:
-            problems.append(f"{where}: was changed after it was written")
-        rang, previous = row["rang"], row["hash"]
-    return problems

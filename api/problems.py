@@ -1,19 +1,26 @@
 """Errors as RFC 9457 problem documents: each has its own type, and says what to do."""
 import json
 
-from flask import Response, request
+from flask import Response
 from werkzeug.exceptions import HTTPException
+
+from .logs import log
 
 PROBLEMS = {  # the end of `type`: status, title, what to do
     "malformed-json": (400, "The body is not JSON", "Send one JSON object in UTF-8, without duplicate keys, NaN or Infinity."),
     "bad-request": (400, "The request is not valid HTTP", "Correct the request line and its headers."),
     "unauthorized": (401, "An API key is required", "Send the header Authorization: Bearer KEY with a valid key."),
+    "forbidden": (403, "The API key does not open this address", "Use a key that has the scope of the address."),
     "not-found": (404, "There is nothing at this address", "GET /openapi.json lists the addresses."),
     "method-not-allowed": (405, "This address does not accept this method", "The header Allow lists the methods that it accepts."),
+    "body-timeout": (408, "The body did not arrive in time", "Send the whole body at once."),
+    "key-reused": (409, "This Idempotency-Key was used for another body", "Choose a new Idempotency-Key for a new application."),
+    "unknown-decision": (404, "There is no such decision", "Use the decision_id of an answer."),
     "too-large": (413, "The body is too large", "Send at most 64 kB."),
     "unsupported-media-type": (415, "The body must be application/json", "Send the header Content-Type: application/json, without compression."),
     "invalid-fields": (422, "Some fields are not valid", "Correct every field of `errors` and send the application again."),
     "unknown-client": (422, "The bank has no such client", "Correct client_id, or send the facts inline."),
+    "too-many-requests": (429, "The API key was used too often", "Wait as many seconds as the header Retry-After says."),
     "internal-error": (500, "The service failed", "Send the application again later; no decision was made."),
     "audit-unavailable": (503, "The decision could not be recorded", "No decision is given unless it is recorded: send the application again later."),
     "bank-unavailable": (503, "The bank's database does not answer", "Send the application again later, or send the facts inline."),
@@ -43,7 +50,7 @@ class Problem(Exception):
 
 def register(app) -> None:
     "Every error of the application leaves as a problem document, without a word on its internals."
-    by_status = {status: name for name, (status, *_) in reversed(PROBLEMS.items())}
+    by_status = {status: name for name, (status, *_) in reversed(PROBLEMS.items()) if name != "unknown-decision"}
 
     @app.errorhandler(Problem)
     def problem(e):
@@ -59,12 +66,7 @@ def register(app) -> None:
 
     @app.errorhandler(Exception)
     def unexpected(e):
-        # The place, never the message: a message may quote the facts of a client.
-        frame = e.__traceback__
-        while frame and frame.tb_next:
-            frame = frame.tb_next
-        place = f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame else "?"
-        app.logger.error("500 %s %s: %s at %s", request.method, request.url_rule, type(e).__name__, place)
+        log.error("failed", exc_info=e)
         return Problem("internal-error").response()
 
     @app.get("/problems/<name>")

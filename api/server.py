@@ -15,6 +15,8 @@ from granian.server import Server
 from . import audit, create_app
 from .config import ConfigError
 
+MAX_HEADERS = 64 * 1024  # bytes of a request line and its headers
+
 
 def _check(host, port):
     "Refuse to start, in one line, what could not serve."
@@ -25,7 +27,7 @@ def _check(host, port):
             probe.bind((host, port))
         except OSError as e:
             raise ConfigError(f"cannot listen on {host}:{port}: {e.strerror.lower()}. Choose another port: PORT=8001") from None
-    engine = create_app().extensions["credit-risk"].engine
+    engine = create_app().extensions["credit-risk"].config.engine
     try:
         audit.answers(engine)
     except Exception as e:
@@ -48,7 +50,9 @@ def _stop_with_parent():
 def _load():
     "The application of one worker."
     _stop_with_parent()
-    return create_app()
+    app = create_app()
+    app.extensions["credit-risk"].watch()
+    return app
 
 
 def _announce(host, port, line):
@@ -66,20 +70,28 @@ def _announce(host, port, line):
     threading.Thread(target=wait, daemon=True).start()
 
 
+def listener(
+    host: str,                 # address to listen on
+    port: int,
+    workers: int,              # processes
+    threads: int = 16,         # requests handled at once by each process
+) -> Server:
+    "The HTTP server, not yet started. The benchmark measures others on the same."
+    logs = {"handlers": {name: {**handler, "stream": "ext://sys.stderr"} for name, handler in LOGGING_CONFIG["handlers"].items()}}
+    return Server("api:create_app", address=host, port=port, interface=Interfaces.WSGI, workers=workers, blocking_threads=threads,
+                  backpressure=512, websockets=False, log_level=LogLevels.error, log_dictconfig=logs, respawn_failed_workers=True,
+                  workers_kill_timeout=10, http1_settings=HTTP1Settings(header_read_timeout=10_000, max_buffer_size=MAX_HEADERS))
+
+
 def serve(
     host: str = "127.0.0.1",   # address to listen on
-    port: int = 8000,          # port to listen on
+    port: int = 8000,
     workers: int = 1,          # processes
     key: str = "",             # shown in the printed address, when given
-    threads: int = 16,         # requests handled at once by each process
 ) -> None:
     "Serve until SIGTERM or SIGINT; raises `ConfigError` or `ArtifactError` where the service cannot start."
     _check(host, port)
-    logs = {"handlers": {name: {**handler, "stream": "ext://sys.stderr"} for name, handler in LOGGING_CONFIG["handlers"].items()}}
-    server = Server("api:create_app", address=host, port=port, interface=Interfaces.WSGI, workers=workers, blocking_threads=threads,
-                    backpressure=512, websockets=False, log_level=LogLevels.error, log_dictconfig=logs, respawn_failed_workers=True,
-                    workers_kill_timeout=10, http1_settings=HTTP1Settings(header_read_timeout=10_000))
     shown = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
     _announce(shown.strip("[]"), port, f"http://{shown}:{port}/" + (f"#key={key}" if key else ""))
-    server.serve(target_loader=_load, wrap_loader=False)
+    listener(host, port, workers).serve(target_loader=_load, wrap_loader=False)
     sys.stdout.flush()

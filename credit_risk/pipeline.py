@@ -76,7 +76,7 @@ def read_portfolio(
 
 # %% ../nbs/14_pipeline.ipynb #8b8188f3
 _CODE = ('credit_risk/*.py', 'sql/queries/*.sql', 'nbs/runs/train_*.ipynb')
-_NO_MODEL = {f'{name}.py' for name in ('_modidx', 'berka', 'bloomberg', 'cli', 'eda', 'macro')}    # no model is made with them
+_NO_MODEL = {f'{name}.py' for name in ('_modidx', 'audit', 'batch', 'berka', 'bloomberg', 'cli', 'eda', 'keys', 'macro')}    # no model is made with them
 _LIBRARIES = ('numpy', 'pandas', 'scikit-learn', 'lightgbm')
 
 def code_fingerprint(

@@ -30,8 +30,22 @@ class Server:
     port:int                  # on 127.0.0.1
     user:str
     password:str              # random, alive as long as the server
+    root_password:str
     pid:int                   # process of the server
     directory:Path            # data, socket and log
+    command:list              # that starts it
+    process:subprocess.Popen
+
+    def kill(self)->None:
+        "End it at once, as a power cut would."
+        self.process.kill()
+        self.process.wait()
+
+    def start(self)->None:
+        "Start it again on its data."
+        self.process = _start(self.command, self.directory)
+        _await(self.process, self.directory, self.root_password).close()
+        self.pid = self.process.pid
 
     def __post_init__(self): self._numbers = count(1)
 
@@ -70,12 +84,16 @@ def _root(directory, password=""):
     return pymysql.connect(unix_socket=str(directory/"socket"), user="root", password=password, autocommit=True)
 
 
-def _await(process, directory, seconds=60):
+def _start(command, directory):
+    with open(directory/"log", "ab") as log: return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+
+def _await(process, directory, password="", seconds=60):
     "A connection as root, once the server answers."
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if process.poll() is not None: break
-        try: return _root(directory)
+        try: return _root(directory, password)
         except pymysql.err.OperationalError: time.sleep(.05)
     raise RuntimeError("mariadbd did not start:\n" + (directory/"log").read_text(errors="replace")[-2000:])
 
@@ -96,17 +114,18 @@ def private_mariadb(
                               capture_output=True, text=True)
         if made.returncode: raise RuntimeError(f"mariadb-install-db failed:\n{made.stdout[-1000:]}{made.stderr[-1000:]}")
         port, password = _free_port(), secrets.token_hex(16)
-        with open(directory/"log", "wb") as log:
-            process = subprocess.Popen([mariadbd, "--no-defaults", f"--datadir={directory/'data'}", f"--socket={directory/'socket'}", f"--pid-file={directory/'pid'}", f"--port={port}",
-                                        "--bind-address=127.0.0.1", "--skip-name-resolve", "--innodb-flush-log-at-trx-commit=0", *sizes, *me, *options],
-                                       stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        command = [mariadbd, "--no-defaults", f"--datadir={directory/'data'}", f"--socket={directory/'socket'}", f"--pid-file={directory/'pid'}", f"--port={port}",
+                   "--bind-address=127.0.0.1", "--skip-name-resolve", "--innodb-flush-log-at-trx-commit=0", *sizes, *me, *options]
+        process = _start(command, directory)
         root = _await(process, directory)
         with root.cursor() as cursor:
             cursor.execute("create user tester@'127.0.0.1' identified by %s", (password,))
             cursor.execute("grant all on *.* to tester@'127.0.0.1'")
             cursor.execute("set password for root@localhost = password(%s)", (password,))
         root.close()
-        yield Server(port, "tester", password, process.pid, directory)
+        server = Server(port, "tester", password, password, process.pid, directory, command, process)
+        try: yield server
+        finally: process = server.process
     finally:
         if process is not None and process.poll() is None:
             process.terminate()

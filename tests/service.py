@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -19,6 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
+from credit_risk.contract import EXAMPLE
 
 ROOT = Path(__file__).resolve().parent.parent
 KEY = "a-key-for-the-tests-only"
@@ -190,3 +193,38 @@ def until(condition, seconds=15):
     while not condition():
         assert time.monotonic() < end, f"not within {seconds} s"
         time.sleep(.05)
+
+
+class Load:
+    "Callers who keep on through every failure; the decisions received whole, and the statuses of all answers."
+
+    def __init__(self, service, callers=8, pause=0.0):
+        self.port, self.received, self.statuses, self.over, self.pause = service.port, [], [], threading.Event(), pause
+        self.body = json.dumps(EXAMPLE).encode()
+        self.threads = [threading.Thread(target=self.call, daemon=True) for _ in range(callers)]
+
+    def call(self):
+        while not self.over.is_set():
+            with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)) as connection:
+                try:
+                    while not self.over.is_set():
+                        connection.request("POST", "/score", self.body, {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"})
+                        response = connection.getresponse()
+                        body = response.read()
+                        self.statuses.append(response.status)
+                        if response.status == 200: self.received.append(json.loads(body)["decision_id"])
+                        else: time.sleep(.02)
+                        if self.pause: self.over.wait(self.pause)
+                except (OSError, http.client.HTTPException): time.sleep(.05)
+
+    def __enter__(self):
+        for t in self.threads: t.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        for t in self.threads: t.join(30)
+
+    def goes_on(self):
+        before = len(self.received)
+        until(lambda: len(self.received) > before + 20, 30)

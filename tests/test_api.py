@@ -16,7 +16,7 @@ import jsonschema
 import pytest
 from service import KEY, ROOT, environment, free_port, running, until
 
-from api.audit import verify
+from credit_risk.audit import chain_problems, verify
 from credit_risk.bank import create_bank
 from credit_risk.contract import EXAMPLE, FIELDS, SECTIONS, Result
 from credit_risk.database import connect, dossier_of_client
@@ -41,7 +41,7 @@ def encoded(**facts): return json.dumps(changed(**facts)).encode()
 def check_audit(service):
     "The chains of the audit, read from the file itself."
     engine = connect(f"sqlite:///{service.directory}/bank.db")
-    with engine.connect() as connection: problems = verify(connection)
+    with engine.connect() as connection: problems = verify(connection, service.directory / "artifacts")["problems"]
     engine.dispose()
     return problems
 
@@ -272,7 +272,8 @@ def test_a_changed_or_missing_row_is_named(own_service):
     own_service.sql("update decisions set dossier = replace(dossier, '1001', '1009') where decision_id = ?", ids[1])
     own_service.sql("delete from decisions where decision_id = ?", ids[3])
     problems = check_audit(own_service)
-    assert len(problems) == 2 and ids[1] in problems[0] and "changed" in problems[0] and ids[4] in problems[1] and "missing" in problems[1]
+    assert len(problems) == 3 and ids[1] in problems[0] and "changed" in problems[0] and ids[4] in problems[1] and "missing" in problems[1]
+    assert ids[1] in problems[2] and "gives another answer" in problems[2]    # made again from the dossier that is there now
 
 
 def test_no_decision_without_its_audit_row(own_service):
@@ -362,7 +363,7 @@ def test_mariadb_keeps_the_same_promises(trained, tmp_path, mariadb_url):
             for other in others: connection.exec_driver_sql(f"kill {other}")
         assert others and service.score(asked).status == 200 and service.request("GET", "/readyz").status == 200
     with engine.connect() as connection:
-        assert verify(connection) == [] and connection.exec_driver_sql("select count(*) from decisions").scalar() == 81
+        assert chain_problems(connection) == [] and connection.exec_driver_sql("select count(*) from decisions").scalar() == 81
         stored = {row[0]: row[1] for row in connection.exec_driver_sql("select decision_id, resultat from decisions")}
     engine.dispose()
     assert all(stored[a.json["decision_id"]].encode() == a.body for a in answers)

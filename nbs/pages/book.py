@@ -16,6 +16,9 @@ from nbdev.process import NBProcessor, Processor
 from nbdev.processors import clean_magics, hide_, hide_line, rm_header_dash, strip_ansi
 from nbdev.showdoc import show_doc
 
+import api
+from api import openapi
+
 ROOT = Path(__file__).resolve().parents[2]
 NBS = ROOT / "nbs"
 NO_VERSION = """# The reports
@@ -284,8 +287,8 @@ def lay_out(folder):
 
     (folder / "reference").mkdir(exist_ok=True)
     (folder / "reference" / "library.md").write_text(library_page(names), "utf-8")
-    from api.openapi import document
-    (folder / "reference" / "http.md").write_text(http_page(document()), "utf-8")
+    document = json.loads(openapi.document(*(module.PATHS for module in api.ROUTES)))
+    (folder / "reference" / "http.md").write_text(http_page(document), "utf-8")
 
     for path in sorted(NBS.glob("[0-9]*.ipynb")):
         nbformat.write(chapter(path, names), folder / path.name)

@@ -1,0 +1,31 @@
+-- What the service keeps of its own: keys as hashes, the last row of each writer of the audit, and answers that a caller may ask for again.
+
+create table cles (
+  nom        varchar(64) not null primary key,   -- what decisions.cle quotes: never used twice
+  empreinte  varchar(64) not null,               -- SHA-256 of the key, which is kept nowhere
+  portees    varchar(64) not null,               -- score, audit, operate, separated by spaces
+  creee_le   varchar(32) not null,               -- UTC, ISO 8601, as the two below
+  expire_le  varchar(32),                        -- NULL: never
+  revoquee_le varchar(32),                       -- NULL while it is good
+  constraint cles_empreinte unique (empreinte)
+) /*! engine = InnoDB default character set utf8mb4 collate utf8mb4_nopad_bin */;
+
+-- written with the decisions themselves: without it the last rows of a chain could go unnoticed
+create table ecrivains (
+  ecrivain varchar(36) not null primary key,
+  rang     integer not null,                     -- of its last row
+  hash     varchar(64) not null                  -- of its last row
+) /*! engine = InnoDB default character set utf8mb4 collate utf8mb4_nopad_bin */;
+
+insert into ecrivains (ecrivain, rang, hash)
+select ecrivain, rang, hash from decisions as derniere
+where rang = (select max(rang) from decisions where decisions.ecrivain = derniere.ecrivain);
+
+create table idempotence (
+  cle         varchar(64) not null,              -- name of the API key
+  jeton       varchar(128) not null,             -- its Idempotency-Key
+  corps       varchar(64) not null,              -- SHA-256 of the body
+  decision_id varchar(36) not null,
+  primary key (cle, jeton),
+  constraint idempotence_decision foreign key (decision_id) references decisions (decision_id)
+) /*! engine = InnoDB default character set utf8mb4 collate utf8mb4_nopad_bin */;
