@@ -139,6 +139,12 @@ def linked(text, names, own=None) -> str:
     return "".join(part if i % 2 else re.sub(r"(?<![`\w}])`([A-Za-z_]\w*(?:\(\))?)`(?!`)", link, part) for i, part in enumerate(parts))
 
 
+def relinked(text) -> str:
+    "Links as the book is laid out: executed runs are reports, and a file of the repository is not in it, so its name must do."
+    text = re.sub(r"\]\(runs/(\w+\.ipynb)", r"](reports/\1", text)
+    return re.sub(r"(?<!!)\[([^\]]+)\]\((?![a-z]+:|#|\S*\.ipynb)([^)\s]+)\)", lambda m: f"`{m[2]}`" if m[1].strip("`") == m[2] else f"{m[1]} (`{m[2]}`)", text)
+
+
 def described(cells):
     "Each figure gets the words before it as its text alternative: the cell metadata allows tags only, so the notebook cannot say it itself."
     words = ""
@@ -161,7 +167,7 @@ def chapter(path, names, folded=False):
     for i, cell in enumerate(cells):
         kept_cell = {k: v for k, v in cell.items() if k in ("cell_type", "source", "metadata", "outputs", "execution_count")} | {"id": str(i)}
         if cell.cell_type == "markdown":
-            kept_cell["source"] = linked(re.sub(r"\]\((?:runs/)(\w+\.ipynb)", r"](reports/\1", cell.source), names, own)
+            kept_cell["source"] = linked(relinked(cell.source), names, own)
         else:
             for output in cell.get("outputs", ()):
                 if html := output.get("data", {}).get("text/html"):  # the corner of a table of pandas heads nothing
@@ -281,6 +287,7 @@ def lay_out(folder):
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(NBS / "pages", folder, ignore=shutil.ignore_patterns("*.py", "static", "__pycache__"))
     shutil.copytree(NBS / "images", folder / "images")
+    shutil.copy(ROOT / "api" / "nginx.conf.sample", folder / "howto")
     names = public_names()
     for page in folder.rglob("*.md"):
         page.write_text(linked(page.read_text("utf-8"), names), "utf-8")
