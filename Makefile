@@ -141,7 +141,7 @@ lock: $(VENV)/.tools ## resolve the requirements anew, with hashes
 	$(COMPILE) setup.py --extra serve --extra train --extra cluster --extra docs -o requirements/docs.lock
 	$(COMPILE) setup.py --extra dev -o requirements/dev.lock
 
-lab: $(VENV)/.dev ## JupyterLab on the notebooks
+lab: $(VENV)/.dev ## JupyterLab on the notebooks, in the environment of the project
 	$(BIN)/jupyter lab nbs
 
 clean: ## remove the environment, the book, the embedded bank and the models

@@ -16,6 +16,9 @@ from nbdev.process import NBProcessor, Processor
 from nbdev.processors import clean_magics, hide_, hide_line, rm_header_dash, strip_ansi
 from nbdev.showdoc import show_doc
 
+import api
+from api import openapi
+
 ROOT = Path(__file__).resolve().parents[2]
 NBS = ROOT / "nbs"
 NO_VERSION = """# The reports
@@ -136,6 +139,12 @@ def linked(text, names, own=None) -> str:
     return "".join(part if i % 2 else re.sub(r"(?<![`\w}])`([A-Za-z_]\w*(?:\(\))?)`(?!`)", link, part) for i, part in enumerate(parts))
 
 
+def relinked(text) -> str:
+    "Links as the book is laid out: executed runs are reports, and a file of the repository is not in it, so its name must do."
+    text = re.sub(r"\]\(runs/(\w+\.ipynb)", r"](reports/\1", text)
+    return re.sub(r"(?<!!)\[([^\]]+)\]\((?![a-z]+:|#|\S*\.ipynb)([^)\s]+)\)", lambda m: f"`{m[2]}`" if m[1].strip("`") == m[2] else f"{m[1]} (`{m[2]}`)", text)
+
+
 def described(cells):
     "Each figure gets the words before it as its text alternative: the cell metadata allows tags only, so the notebook cannot say it itself."
     words = ""
@@ -158,7 +167,7 @@ def chapter(path, names, folded=False):
     for i, cell in enumerate(cells):
         kept_cell = {k: v for k, v in cell.items() if k in ("cell_type", "source", "metadata", "outputs", "execution_count")} | {"id": str(i)}
         if cell.cell_type == "markdown":
-            kept_cell["source"] = linked(re.sub(r"\]\((?:runs/)(\w+\.ipynb)", r"](reports/\1", cell.source), names, own)
+            kept_cell["source"] = linked(relinked(cell.source), names, own)
         else:
             for output in cell.get("outputs", ()):
                 if html := output.get("data", {}).get("text/html"):  # the corner of a table of pandas heads nothing
@@ -255,8 +264,9 @@ def report_page(folder, version):
     rows = [("discrimination, AUC", number(scorer.get("auc")), f"{number(scorer.get('auc_low'))} to {number(scorer.get('auc_high'))}"), ("Gini", number(scorer.get("gini")), ""),
             ("Kolmogorov-Smirnov", number(scorer.get("ks")), ""), ("Brier score", number(scorer.get("brier"), "{:.4f}"), ""), ("calibration error", number(scorer.get("ece"), "{:.4f}"), ""),
             ("alert rate", number(anomaly.get("alert_rate")), f"{number(anomaly.get('alert_rate_low'))} to {number(anomaly.get('alert_rate_high'))}")]
+    simulated = ["The bank is **simulated**: nobody in it exists, and these figures say nothing of a real one.", ""] if scorer.get("oracle") else []
     return "\n".join([
-        "# The promoted version", "", f"> Version `{version}`, judged on {scorer['n']} applications from {metrics.get('split_date')} on, none of which taught it.", "",
+        "# The promoted version", "", f"> Version `{version}`, judged on {scorer['n']} applications from {metrics.get('split_date')} on, none of which taught it.", "", *simulated,
         "| out of time | value | 95 % interval |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows), "",
         "The [model card](model_card.md) says what the models are for, and where they are weak. The notebooks below were executed by the retraining that made this version.", ""])
 
@@ -277,14 +287,15 @@ def lay_out(folder):
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(NBS / "pages", folder, ignore=shutil.ignore_patterns("*.py", "static", "__pycache__"))
     shutil.copytree(NBS / "images", folder / "images")
+    shutil.copy(ROOT / "api" / "nginx.conf.sample", folder / "howto")
     names = public_names()
     for page in folder.rglob("*.md"):
         page.write_text(linked(page.read_text("utf-8"), names), "utf-8")
 
     (folder / "reference").mkdir(exist_ok=True)
     (folder / "reference" / "library.md").write_text(library_page(names), "utf-8")
-    from api.openapi import document
-    (folder / "reference" / "http.md").write_text(http_page(document()), "utf-8")
+    document = json.loads(openapi.document(*(module.PATHS for module in api.ROUTES)))
+    (folder / "reference" / "http.md").write_text(http_page(document), "utf-8")
 
     for path in sorted(NBS.glob("[0-9]*.ipynb")):
         nbformat.write(chapter(path, names), folder / path.name)
