@@ -37,7 +37,7 @@ ENOUGH, MOST = 5, 50_000    # loans of each outcome to compare on; applications 
 
 def _said(models, portfolio, rows):
     "What a version would answer to each application, and recommend."
-    t = answers(models, portfolio.X[rows])
+    t = answers(models, portfolio.known[rows])
     dossiers = [portfolio.dossiers[i] for i in np.flatnonzero(rows)]
     ends = [interval(s, p, models.interval) for s, p in zip(t.log_odds, t.probabilite_defaut)]
     t['alert'] = t.surprise > models.threshold

@@ -11,6 +11,7 @@ __all__ = ['TRAINING', 'JUDGES', 'Portfolio', 'default_split', 'extract', 'read_
 import ast, hashlib, json, os
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from importlib.metadata import version as installed
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from .artifacts import canonical, digest
 from .bank import read_truth, truth_path
 from .contract import EXAMPLE, FIELDS, dossier_from_json, dossier_to_json, parse_request
 from .database import ROOT, connect, read_applications
-from .features import feature_table
+from .features import KNOWN, feature_table
 from .scoring import Models, golden_rows, models_from, score
 
 # %% ../nbs/14_pipeline.ipynb #b15b68f5
@@ -34,6 +35,8 @@ class Portfolio:
     split_date:date           # first day of the out-of-time test
     fingerprint:str           # SHA-256 of what `extract` writes
 
+    @cached_property
+    def known(self)->pd.DataFrame: return feature_table(self.dossiers, KNOWN)    # the checks of the detector too
     @property
     def before(self)->np.ndarray: return (self.outcomes.date_demande < self.split_date).to_numpy()
     @property
@@ -216,7 +219,7 @@ def profile(
 
 def answers(
     models:Models,            # a version
-    X:pd.DataFrame            # from `features.feature_table`
+    X:pd.DataFrame            # every column of `features.KNOWN`, as `Portfolio.known` has them
 )->pd.DataFrame:              # log_odds, probabilite_defaut, surprise: the same numbers as `scoring.score`
     "What a version says of many applications."
     log_odds = np.broadcast_to(models.scorer.total(models.scorer.term_columns(X)), len(X))
@@ -228,7 +231,7 @@ def reference(
 )->dict:                      # JSON
     "The applications from the split date on, as a version sees them."
     new = portfolio.X[~portfolio.before]
-    said = answers(models, new)
+    said = answers(models, portfolio.known[~portfolio.before])
     return {'n': len(new), 'alerts': int((said.surprise > models.threshold).sum()), 'features': profile(new), 'answers': profile(said[['probabilite_defaut', 'surprise']])}
 
 # %% ../nbs/14_pipeline.ipynb #443831c3

@@ -22,7 +22,7 @@ def judged(trained, tmp_path_factory):
     folder = tmp_path_factory.mktemp("monitored")
     for name, seed in (("judge", 1), ("bank", 2)): create_bank(f"sqlite:///{folder}/{name}.db", n_clients=1_500, seed=seed, progress=False)
     portfolio, models = read_portfolio(f"sqlite:///{folder}/judge.db", "2019-01-01"), load_models(trained/"artifacts")
-    metrics = {"reference": reference(portfolio, models), "scorer": scorer_metrics(portfolio.default[portfolio.test], answers(models, portfolio.X[portfolio.test]).probabilite_defaut)}
+    metrics = {"reference": reference(portfolio, models), "scorer": scorer_metrics(portfolio.default[portfolio.test], answers(models, portfolio.known[portfolio.test]).probabilite_defaut)}
     old = read_version(trained/"artifacts", "test")
     files = {name: metrics if name == "metrics.json" else "" if name.endswith("md") else old[name.removesuffix(".json")] for name in FILES}
     write_version(folder/"artifacts", "judged", files, {}, [])
