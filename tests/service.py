@@ -139,7 +139,7 @@ def train(directory: Path) -> None:
     from credit_risk.bank import create_bank
     from credit_risk.database import all_dossiers, connect
     from credit_risk.decision import scorecard
-    from credit_risk.features import feature_table
+    from credit_risk.features import WATCHED, feature_table
     from credit_risk.scorer import CreditScorer
     from credit_risk.scoring import golden_rows, models_from
     engine = connect(f"sqlite:///{directory}/bank.db")
@@ -148,9 +148,9 @@ def train(directory: Path) -> None:
     engine.dispose()
     X = feature_table(d for d, _ in known)
     pd_model = CreditScorer(pairs=8, ratios=6).fit(X, [status == "Défaut" for _, status in known])
-    detector = AnomalyDetector(pairs=5, bags=1).fit(X)
+    detector = AnomalyDetector(pairs=5, bags=1).fit(feature_table((d for d, _ in known), WATCHED))
     scorer = {"model": pd_model.to_additive().to_dict(), "scorecard": scorecard(), "interval": pd_model.interval_}
-    anomaly = {"model": detector.to_additive().to_dict(), "threshold": detector.threshold_, "percentiles": detector.percentiles_}
+    anomaly = {"model": detector.to_additive().to_dict(), "threshold": detector.threshold_, "percentiles": detector.percentiles_, "quantiles": detector.quantiles_}
     golden = golden_rows([d for d, _ in known[:5]], models_from("test", scorer, anomaly))
     files = {"scorer.json": scorer, "anomaly.json": anomaly, "metrics.json": {}, "model_card.md": "Fitted by the tests on simulated data."}
     write_version(directory / "artifacts", "test", files, {}, golden)
