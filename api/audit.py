@@ -1,8 +1,10 @@
 """One row for each decision, chained by hashes, durable before the answer leaves. The only module of the API that opens `sql/`."""
+import fcntl
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -47,6 +49,7 @@ class Writer:
         self.engine = engine
         self.texts = {name: sa.text(query(name)) for name in ("append_decision", "begin_chain", "extend_chain", "remember_answer")}
         self.waiting, self.arriving, self.committing = [], threading.Lock(), threading.Lock()
+        self.door = None
         self.begin_chain()
 
     def begin_chain(self):
@@ -93,7 +96,7 @@ class Writer:
             one.row |= {"ecrivain": self.ecrivain, "rang": rang, "hash_precedent": previous}
             one.row["hash"] = previous = row_hash(one.row)
         end = {"ecrivain": self.ecrivain, "rang": rang, "hash": previous, "rang_precedent": self.rang}
-        with self.engine.begin() as connection:
+        with self._turn(), self.engine.begin() as connection:
             connection.execute(self.texts["append_decision"], [one.row for one in batch])
             moved = connection.execute(self.texts["extend_chain" if self.rang else "begin_chain"], end).rowcount
             if moved != 1:
@@ -101,6 +104,20 @@ class Writer:
             if once := [one.once for one in batch if one.once]:
                 connection.execute(self.texts["remember_answer"], once)
         self.rang, self.previous = rang, previous
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        "SQLite lets one process write, and the others ask again after a sleep that grows. They queue here instead, and wait no longer than they must."
+        if self.engine.dialect.name != "sqlite" or not self.engine.url.database:
+            yield
+            return
+        if self.door is None:
+            self.door = open(f"{self.engine.url.database}-writers", "ab")  # noqa: SIM115, for as long as the process lives
+        fcntl.flock(self.door, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self.door, fcntl.LOCK_UN)
 
     def _write_alone(self, one):
         try:

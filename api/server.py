@@ -1,4 +1,5 @@
 """Start the service: check first, then listen, then print the address to open."""
+import encodings.idna  # noqa: F401, before the workers are forked: see _announce
 import http.client
 import os
 import signal
@@ -55,9 +56,12 @@ def _load():
     return app
 
 
-def _announce(host, port, line):
+def _announce(server, host, port, line):
     "Print the address once it answers."
     def wait():
+        # The workers are forked: a lock that this thread held at that moment, on a module that it imports to connect, would stay locked in them for ever.
+        while len(server.wrks) < server.workers:
+            time.sleep(.05)
         while True:
             time.sleep(.05)
             try:
@@ -92,6 +96,7 @@ def serve(
     "Serve until SIGTERM or SIGINT; raises `ConfigError` or `ArtifactError` where the service cannot start."
     _check(host, port)
     shown = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
-    _announce(shown.strip("[]"), port, f"http://{shown}:{port}/" + (f"#key={key}" if key else ""))
-    listener(host, port, workers).serve(target_loader=_load, wrap_loader=False)
+    server = listener(host, port, workers)
+    _announce(server, shown.strip("[]"), port, f"http://{shown}:{port}/" + (f"#key={key}" if key else ""))
+    server.serve(target_loader=_load, wrap_loader=False)
     sys.stdout.flush()

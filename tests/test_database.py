@@ -36,8 +36,13 @@ VALID = {
     "demandes_de_pret": dict(demande_id=2, client_id=1, date_demande="2020-06-15", montant=9000, duree_mois=48, taux_annuel=5.125, mensualite=207.3, objet="auto", canal="agence",
                              decision="acceptee", statut_pret="Défaut", date_statut="2021-01-10"),
     "decisions": dict(decision_id="b", horodatage="2024-03-15T10:00:00Z", cle="page", dossier="{}", resultat="{}", modele_version="1", ecrivain="w", rang=2, hash_precedent="0", hash="1"),
+    "cles": dict(nom="b", empreinte="2", portees="score", creee_le="2024-03-15T10:00:00Z", expire_le=None, revoquee_le=None),
+    "ecrivains": dict(ecrivain="x", rang=1, hash="1"),
+    "idempotence": dict(cle="page", jeton="2", corps="1", decision_id="a"),
 }
-KEYS = {"clients": ("client_id",), "comptes": ("compte_id",), "releves_mensuels": ("compte_id", "mois"), "demandes_de_pret": ("demande_id",), "decisions": ("decision_id",)}
+OF_THE_SERVICE = ("decisions", "cles", "ecrivains", "idempotence")
+KEYS = {"clients": ("client_id",), "comptes": ("compte_id",), "releves_mensuels": ("compte_id", "mois"), "demandes_de_pret": ("demande_id",), "decisions": ("decision_id",),
+        "cles": ("nom",), "ecrivains": ("ecrivain",), "idempotence": ("cle", "jeton")}
 
 # every named rule of the schema: the row that breaks it and no other
 BROKEN = {
@@ -81,6 +86,8 @@ BROKEN = {
     "demandes_date_statut": ("demandes_de_pret", dict(date_statut="2020-06-14")),
     "demandes_statut_date": ("demandes_de_pret", dict(date_statut=None)),
     "decisions_chaine": ("decisions", dict(rang=1)),
+    "cles_empreinte": ("cles", dict(empreinte="1")),
+    "idempotence_decision": ("idempotence", dict(decision_id="none")),
 }
 
 
@@ -105,6 +112,7 @@ def _small(url):
         insert(c, "releves_mensuels", VALID["releves_mensuels"] | dict(mois="2020-01-01"))
         insert(c, "demandes_de_pret", VALID["demandes_de_pret"] | dict(demande_id=1))
         insert(c, "decisions", VALID["decisions"] | dict(decision_id="a", rang=1))
+        insert(c, "cles", VALID["cles"] | dict(nom="a", empreinte="1"))
     yield engine
     engine.dispose()
 
@@ -135,9 +143,10 @@ def test_a_row_that_breaks_a_rule_is_refused_by_name(small, rule):
     table, changes = BROKEN[rule]
     says = refusal(small, table, changes)
     assert says is not None, f"{rule} accepts {changes}"
-    if rule in ("comptes_client", "releves_compte", "demandes_client") and small.dialect.name == "sqlite":
+    if rule in ("comptes_client", "releves_compte", "demandes_client", "idempotence_decision") and small.dialect.name == "sqlite":
         assert says == "FOREIGN KEY constraint failed"    # SQLite has no name for it
     elif rule == "decisions_chaine" and small.dialect.name == "sqlite": assert "decisions.ecrivain, decisions.rang" in says
+    elif rule == "cles_empreinte" and small.dialect.name == "sqlite": assert "cles.empreinte" in says
     elif small.dialect.name == "sqlite": assert f"CHECK constraint failed: {rule}" in says
     else: assert f"`{rule}`" in says or f"'{rule}'" in says or f"`{next(iter(changes))}`" in says    # a wrong date is a wrong type first, and the column is named
 
@@ -157,7 +166,7 @@ def test_a_missing_value_is_refused_where_one_must_be(small, table):
 def test_a_key_is_used_once(small, table):
     with small.connect() as c:
         insert(c, table, VALID[table])
-        other = dict(rang=3) if table == "decisions" else {}    # so that its second key differs
+        other = {"decisions": dict(rang=3), "cles": dict(empreinte="3")}.get(table, {})    # so that its second key differs
         with pytest.raises(sa.exc.IntegrityError) as refused: insert(c, table, VALID[table] | other)
         c.rollback()
     says = str(refused.value.orig)
@@ -277,14 +286,14 @@ def test_an_older_bank_is_upgraded_without_losing_a_row(bank_url):
 def test_upgraded_and_new_banks_have_the_same_schema(bank):
     fresh = _schema(bank)
     with bank.begin() as c:    # from nothing once more, by way of the first revision
-        for table in ("alembic_version", "decisions", "demandes_de_pret", "releves_mensuels", "comptes", "clients"): c.exec_driver_sql(f"drop table {table}")
+        for table in ("alembic_version", "idempotence", "ecrivains", "cles", "decisions", "demandes_de_pret", "releves_mensuels", "comptes", "clients"): c.exec_driver_sql(f"drop table {table}")
     _alembic(bank, "0001")
     migrate(bank)
     assert _schema(bank) == fresh
 
 
 def _contents(engine):
-    with engine.connect() as c: return {table: [tuple(row) for row in c.exec_driver_sql(f"select * from {table} order by 1, 2")] for table in VALID}
+    with engine.connect() as c: return {table: [tuple(row) for row in c.exec_driver_sql(f"select * from {table} order by 1, 2")] for table in VALID if table not in OF_THE_SERVICE or table == "decisions"}
 
 
 # a bank drawn at random: nothing in it is believable, everything in it is allowed
@@ -294,7 +303,7 @@ def random_bank(
     clients:int               # how many
 )->dict:                      # table: (columns, rows)
     "Rows of every table, with gaps, missing values and several loans a client."
-    draw, tables = random.Random(seed), {table: [] for table in VALID if table != "decisions"}
+    draw, tables = random.Random(seed), {table: [] for table in VALID if table not in OF_THE_SERVICE}
     day = lambda first, last: first + timedelta(draw.randrange((last - first).days + 1))
     maybe = lambda value, share=.1: None if draw.random() < share else value
     money = lambda low, high: draw.randrange(100*low, 100*high)/100
