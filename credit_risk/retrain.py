@@ -57,7 +57,7 @@ def _die_with(parent):
 class Steps:
     "The folders of finished steps, hidden beside the versions."
     def __init__(self, artifacts):
-        self.folder = Path(artifacts)/'.steps'
+        self.folder, self.made = Path(artifacts)/'.steps', not Path(artifacts).exists()
         self.folder.mkdir(parents=True, exist_ok=True)
         for path in self.folder.glob('tmp-*'):
             if not _alive(int(path.name.split('-')[1])): shutil.rmtree(path, ignore_errors=True)
@@ -94,7 +94,7 @@ class Steps:
             if path.name.startswith(f'tmp-{os.getpid()}-') or kept and path.name not in kept and not path.name.startswith('tmp-'): shutil.rmtree(path, ignore_errors=True)
         with suppress(OSError):    # what is not empty, or a mount, stays
             self.folder.rmdir()
-            self.folder.parent.rmdir()
+            if self.made: self.folder.parent.rmdir()
 
 # %% ../nbs/14c_retrain.ipynb #0ab8f358
 def _keys(artifacts, origin):
