@@ -72,7 +72,7 @@ def _monitor(args):
     from credit_risk.retrain import run_notebook
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
-    run_notebook('monitoring', out, {'artifacts': args.artifacts, 'version': args.version, 'since': args.since, 'until': args.until, 'out': str(out)}, database_url=args.database_url)
+    run_notebook('monitoring', out, {'artifacts': args.artifacts, 'version': args.version, 'since': args.since, 'until': args.until, 'out': str(out)}, database_url=args.database_url, code=False)
     verdict = json.loads((out/'monitoring.json').read_text('utf-8'))
     print(f"{verdict['verdict']}: {verdict['applications']} applications, {verdict['loans']} matured loans of version {verdict['version']}; {out/'monitoring.html'}")
     for finding in verdict['findings']: print(f"{finding['question']}: {finding['says']}")

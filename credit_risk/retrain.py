@@ -8,6 +8,7 @@ __all__ = ['GRAPH', 'RetrainError', 'run_notebook', 'Steps', 'retrain', 'add_sce
 # %% ../nbs/14c_retrain.ipynb #6453ba88
 import json, os, shutil, sys, threading, time
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from contextlib import suppress
 from graphlib import TopologicalSorter
 from multiprocessing import active_children, get_context
 from pathlib import Path
@@ -33,7 +34,8 @@ def run_notebook(
     folder:str|Path,          # where the executed copy and its HTML go
     parameters:dict,          # of the cell tagged `parameters`
     progress:bool|dict=True,  # a bar on stderr, or options of tqdm
-    database_url:str|None=None# of the bank: not a parameter, because a copy shows its parameters and an address may hold a password
+    database_url:str|None=None,    # of the bank: not a parameter, because a copy shows its parameters and an address may hold a password
+    code:bool=True            # whether the HTML shows the code cells
 )->None:                      # raises `RetrainError`; the failed copy stays for reading
     "Execute one notebook with papermill and render it."
     import papermill
@@ -43,7 +45,7 @@ def run_notebook(
     os.environ['OMP_NUM_THREADS'] = '1'    # two notebooks run at a time: threads of one would take the core of the other
     try: papermill.execute_notebook(ROOT/'nbs'/'runs'/f'{name}.ipynb', copy, parameters, kernel_name='python3', progress_bar=progress, extra_arguments=['--log-level=ERROR'])
     except papermill.PapermillExecutionError as e: raise RetrainError(f"{name} failed: {e.ename}: {e.evalue}") from None
-    copy.with_suffix('.html').write_text(HTMLExporter().from_filename(str(copy))[0], 'utf-8')
+    copy.with_suffix('.html').write_text(HTMLExporter(exclude_input=not code).from_filename(str(copy))[0], 'utf-8')
 
 def _die_with(parent):
     "A step that nobody waits for would go on for minutes; its kernel ends when this process does."
@@ -58,7 +60,7 @@ def _die_with(parent):
 class Steps:
     "The folders of finished steps, hidden beside the versions."
     def __init__(self, artifacts):
-        self.folder = Path(artifacts)/'.steps'
+        self.folder, self.made = Path(artifacts)/'.steps', not Path(artifacts).exists()
         self.folder.mkdir(parents=True, exist_ok=True)
         for path in self.folder.glob('tmp-*'):
             if not _alive(int(path.name.split('-')[1])): shutil.rmtree(path, ignore_errors=True)
@@ -93,8 +95,9 @@ class Steps:
         kept = keys and {self.done(step, key).name for step, key in keys.items()}
         for path in self.folder.iterdir():
             if path.name.startswith(f'tmp-{os.getpid()}-') or kept and path.name not in kept and not path.name.startswith('tmp-'): shutil.rmtree(path, ignore_errors=True)
-        for path in (self.folder, self.folder.parent):
-            if not any(path.iterdir()): path.rmdir()
+        with suppress(OSError):    # what is not empty, or a mount, stays
+            self.folder.rmdir()
+            if self.made: self.folder.parent.rmdir()
 
 # %% ../nbs/14c_retrain.ipynb #0ab8f358
 def _keys(artifacts, origin):
