@@ -252,7 +252,7 @@ def best_of_facts(
     from sklearn.model_selection import GroupKFold
     X = X.astype({c: 'category' for c in X.select_dtypes(exclude='number')})
     known, out = np.flatnonzero(~np.isnan(true)), np.full(len(X), np.nan)
-    setting = dict(objective='cross_entropy', learning_rate=.05, num_leaves=31, feature_fraction=.5, verbose=-1, num_threads=1)
+    setting = dict(objective='cross_entropy', learning_rate=.05, num_leaves=31, min_data_in_leaf=100, feature_fraction=.5, verbose=-1, num_threads=1)
     for a, b in GroupKFold(5).split(known, groups=client[known]):
         a, b = known[a], known[b]
         stop = np.isin(client[a], np.unique(client[a])[::5])    # clients that say when to stop
