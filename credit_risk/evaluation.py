@@ -252,9 +252,13 @@ def best_of_facts(
     from sklearn.model_selection import GroupKFold
     X = X.astype({c: 'category' for c in X.select_dtypes(exclude='number')})
     known, out = np.flatnonzero(~np.isnan(true)), np.full(len(X), np.nan)
-    setting = dict(objective='cross_entropy', learning_rate=.05, num_leaves=31, feature_fraction=.5, verbose=-1, num_threads=1)
+    setting = dict(objective='cross_entropy', learning_rate=.05, num_leaves=31, min_data_in_leaf=100, feature_fraction=.5, verbose=-1, num_threads=1)
     for a, b in GroupKFold(5).split(known, groups=client[known]):
-        out[known[b]] = lightgbm.train(setting, lightgbm.Dataset(X.iloc[known[a]], true[known[a]]), 800).predict(X.iloc[known[b]])
+        a, b = known[a], known[b]
+        stop = np.isin(client[a], np.unique(client[a])[::5])    # clients that say when to stop
+        fit = lightgbm.Dataset(X.iloc[a[~stop]], true[a[~stop]])
+        held = lightgbm.Dataset(X.iloc[a[stop]], true[a[stop]], reference=fit)
+        out[b] = lightgbm.train(setting, fit, 2000, valid_sets=[held], callbacks=[lightgbm.early_stopping(50, verbose=False)]).predict(X.iloc[b])
     return out
 
 # %% ../nbs/09_evaluation.ipynb #63f7155d
