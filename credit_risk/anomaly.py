@@ -7,7 +7,6 @@ __all__ = ['KINDS', 'PRICES', 'tail_axes', 'as_numbers', 'places', 'surprisal_ta
            'strongest_pairs', 'centred', 'surprise_curve', 'AnomalyDetector']
 
 # %% ../nbs/08_anomaly.ipynb #99761ee9
-import warnings
 from itertools import combinations
 
 import lightgbm as lgb

@@ -8,7 +8,6 @@ __all__ = ['INTERFACES', 'SERIES', 'EVENTS', 'bql_query', 'BloombergError', 'par
 
 # %% ../nbs/13_bloomberg.ipynb #1b2bea3a
 import json
-from collections.abc import Mapping
 from datetime import date
 
 import pandas as pd

@@ -28,12 +28,12 @@ from scipy.optimize import brentq, minimize_scalar
 from scipy.special import expit, logit, logsumexp
 from scipy.stats import norm
 from statsmodels.stats.diagnostic import acorr_ljungbox, breaks_cusumolsresid, het_breuschpagan
-from statsmodels.stats.stattools import durbin_watson, jarque_bera
+from statsmodels.stats.stattools import jarque_bera
 from statsmodels.tsa.stattools import adfuller, kpss
 
 from .bank import RECESSIONS
 from .database import ROOT
-from .eda import BLUE, GREY, LIGHT, RED, _styled
+from .eda import BLUE, GREY, RED, _styled
 
 # %% ../nbs/12_macro.ipynb #95143c16
 COLUMNS = ['series', 'date', 'value', 'unit', 'source', 'vintage']
