@@ -65,7 +65,7 @@ bench: $(VENV)/.dev system openmp ## run the benchmark notebooks; executed copie
 	@for notebook in nbs/runs/bench_*.ipynb; do $(BIN)/papermill $$notebook var/bench/$$(basename $$notebook) || exit 1; done
 
 soak: $(VENV)/.dev system ## the tests of faults at length: twenty kills of each, thousands of requests from the OpenAPI document
-	FAULT_CYCLES=20 FAULT_EXAMPLES=150 $(BIN)/python -m pytest -q tests/test_faults.py
+	FAULT_CYCLES=20 FAULT_EXAMPLES=250 $(BIN)/python -m pytest -q tests/test_faults.py
 
 notebooks: $(VENV)/.dev system ## execute the library notebooks in place, clean them, export them
 	$(BIN)/nbdev_export
