@@ -72,7 +72,7 @@ bench: $(VENV)/.dev system openmp ## run the benchmark notebooks; executed copie
 	@for notebook in nbs/runs/bench_*.ipynb; do $(BIN)/papermill $$notebook var/bench/$$(basename $$notebook) || exit 1; done
 
 soak: $(VENV)/.dev system ## the tests of faults at length: twenty kills of each, thousands of requests from the OpenAPI document
-	FAULT_CYCLES=20 FAULT_EXAMPLES=150 $(BIN)/python -m pytest -q tests/test_faults.py
+	FAULT_CYCLES=20 FAULT_EXAMPLES=250 $(BIN)/python -m pytest -q tests/test_faults.py
 
 report: $(VENV)/.dev system openmp ## run the report on the limits of the model; page and printable PDF in var/report
 	@mkdir -p var/report

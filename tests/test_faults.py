@@ -245,7 +245,7 @@ def test_what_prometheus_and_the_log_say(own_service):
 # ---- requests made from the OpenAPI document -------------------------------------------------------------------------------------
 
 def test_requests_made_from_the_document_get_documented_answers(own_directory):
-    examples = os.environ.get("FAULT_EXAMPLES", "15")  # for each address and phase; make soak: 150
+    examples = os.environ.get("FAULT_EXAMPLES", "15")  # for each address and phase; make soak: 250
     with running(own_directory, CREDIT_RISK_RATE_LIMIT="100000/second") as service:
         run = subprocess.run([Path(sys.executable).with_name("schemathesis"), "run", f"{service.url}openapi.json", "-H", f"Authorization: Bearer {KEY}", "--seed", "1", "-n", examples, "--no-color",
                               "--phases", "examples,coverage,fuzzing", "-c", "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"],
