@@ -8,9 +8,9 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from browser import NARROW, WIDE
 from playwright.sync_api import expect
 from service import ROOT, environment
-from test_page import NARROW, WIDE, browser  # noqa: F401
 
 from api import CSP_DOCS
 
@@ -30,7 +30,7 @@ def book(tmp_path_factory):
 
 
 @pytest.fixture
-def open_book(browser, book):  # noqa: F811
+def open_book(browser, book):
     "A function that opens a page of the book from disk; nothing may be asked of the network, and no script may fail."
     contexts, seen = [], []
     def opened(name, viewport=WIDE, **options):
@@ -122,7 +122,7 @@ def served(folder):
         server.shutdown()
 
 
-def test_under_the_policy_of_the_service_the_search_shows_its_findings(browser, book):  # noqa: F811
+def test_under_the_policy_of_the_service_the_search_shows_its_findings(browser, book):
     seen, context = [], browser.new_context(viewport=WIDE)
     page = context.new_page()
     page.on("console", lambda m: m.type in ("error", "warning") and seen.append(m.text))
