@@ -229,7 +229,7 @@ def score_portfolio(
     parts = [part | {'number': i} for i, part in enumerate(portfolio_parts(source, database_url))]
     fs, root = _empty_folder(target)
     make = partial(_load, artifacts, version, today or date.today(), fs.unstrip_protocol(root))
-    total = {'version': version, 'parts': 0, 'rows': 0, 'scored': 0, 'refused': 0, 'alerts': 0, 'classe_risque': Counter(), 'recommandation': Counter(), 'erreurs': Counter()}
+    total:dict = {'version': version, 'parts': 0, 'rows': 0, 'scored': 0, 'refused': 0, 'alerts': 0, 'classe_risque': Counter(), 'recommandation': Counter(), 'erreurs': Counter()}
     with tqdm(total=len(parts), unit=' parts', desc='portfolio', disable=not progress) as bar:
         for done in run_parts(score_part, parts, make, scheduler):
             total['parts'] += 1

@@ -271,7 +271,7 @@ def read_outcomes(
     "What became of every application, without its dossier."
     rows, after = [], 0
     while True:
-        found = connection.execute(sa.text(query('demandes')), {'apres': after, 'page': page})
+        found = connection.execute(sa.text(query('demandes')), {'apres': after, 'jusque': 2**62, 'page': page})
         kinds = [(n, _KINDS.get(n, 'category')) for n in found.keys()]
         found = [{n: _fact(n, v, k) for (n, k), v in zip(kinds, row)} for row in found]
         rows += found

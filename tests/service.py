@@ -116,7 +116,7 @@ def running(
 ) -> Iterator[Service]:
     "A server, stopped at the end of the block with all that it started."
     port = free_port()
-    with open(directory / "stderr", "wb") as log:
+    with open(directory / "stderr", "ab") as log:  # two servers may work on one folder
         process = subprocess.Popen([sys.executable, "-m", "api", "--port", str(port), *options], cwd=ROOT, env=environment(directory, **changes),
                                    stdout=subprocess.PIPE, stderr=log, start_new_session=True)
     try:

@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 from test_retrain import credit_risk
 
-from api.audit import Writer
+from api.audit import Writer, row_to_write
 from credit_risk.artifacts import FILES, promote, read_version, write_version
 from credit_risk.bank import create_bank
 from credit_risk.database import connect, read_applications
@@ -34,11 +34,8 @@ def decide(folder, models, change=lambda dossier: dossier):
     "What the service would have answered to the applications of the bank since 2019, in its audit."
     engine = connect(f"sqlite:///{folder}/bank.db")
     with engine.connect() as connection: applications = list(zip(*read_applications(connection), strict=True))
-    writer = Writer(engine)
-    for dossier, outcome in applications:
-        if dossier["date_demande"].year < 2019: continue
-        dossier = change(dossier)
-        writer.append(f"d{outcome['demande_id']}", "test", outcome["client_id"], dossier, json.dumps(score(dossier, models), ensure_ascii=False), "judged")
+    asked = [(change(dossier), outcome) for dossier, outcome in applications if dossier["date_demande"].year >= 2019]
+    Writer(engine).append_all([row_to_write(f"d{o['demande_id']}", "test", o["client_id"], d, json.dumps(score(d, models), ensure_ascii=False), "judged") for d, o in asked])
     engine.dispose()
 
 
