@@ -471,7 +471,7 @@ def test_the_rows_that_a_request_reads_are_those_of_one_client(loaded):
         most = c.exec_driver_sql("select max(n) from (select count(*) as n from comptes join releves_mensuels using (compte_id) group by client_id) as each_client").scalar()
         for client in (7, 77, 277):
             read = analyzed(c, dossier_query("une_demande"), client_id=client, date_demande="2019-06-15")
-            assert {t["table"] for t in read} == {"clients", "passe", "comptes", "principal", "releves_mensuels", "tous", "livret"}
+            assert {t["table"] for t in read} == {"clients", "passe", "comptes", "principal", "releves_mensuels", "tous", "livret", "jumeau", "ailleurs"}
             assert sum(t["rows"] for t in read) <= most + 20 < whole/10, read
 
 

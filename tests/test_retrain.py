@@ -127,7 +127,9 @@ def test_berka_from_its_files_to_an_answer(files, request, tmp_path):
     url = request.getfixturevalue("mariadb_url") if real or not REAL.is_dir() else f"sqlite:///{tmp_path}/berka.db"
     done = credit_risk("import-berka", str(files(tmp_path)), "--database-url", url, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    done = credit_risk("retrain", "--artifacts", "berka-artifacts", "--split-date", "1996-01-01", cwd=tmp_path, CREDIT_RISK_DATABASE_URL=url)
+    # the synthetic accounts were all opened in one season: the later applications are older than any before, and the gate says so
+    force = () if real else ("--force", "accounts of one season")
+    done = credit_risk("retrain", "--artifacts", "berka-artifacts", "--split-date", "1996-01-01", *force, cwd=tmp_path, CREDIT_RISK_DATABASE_URL=url)
     assert done.returncode == 0, done.stderr
     assert "100%" in done.stderr and "AUC" in done.stdout
     metrics = check_version(tmp_path/"berka-artifacts")
