@@ -43,7 +43,12 @@ def run_notebook(
     copy = Path(folder)/f'{name}.ipynb'
     if database_url: os.environ['CREDIT_RISK_DATABASE_URL'] = database_url
     os.environ['OMP_NUM_THREADS'] = '1'    # two notebooks run at a time: threads of one would take the core of the other
-    try: papermill.execute_notebook(ROOT/'nbs'/'runs'/f'{name}.ipynb', copy, parameters, kernel_name='python3', progress_bar=progress, extra_arguments=['--log-level=ERROR'])
+    def execute(): papermill.execute_notebook(ROOT/'nbs'/'runs'/f'{name}.ipynb', copy, parameters, kernel_name='python3', progress_bar=progress, extra_arguments=['--log-level=ERROR'])
+    try:
+        try: execute()
+        except RuntimeError as e:
+            if 'Kernel died before replying' not in str(e): raise
+            execute()    # another kernel took its port between the choice and the opening: no cell had run
     except papermill.PapermillExecutionError as e: raise RetrainError(f"{name} failed: {e.ename}: {e.evalue}") from None
     copy.with_suffix('.html').write_text(HTMLExporter(exclude_input=not code).from_filename(str(copy))[0], 'utf-8')
 
