@@ -5,13 +5,12 @@ from datetime import date
 
 import sqlalchemy as sa
 from flask import request
-from werkzeug.exceptions import RequestEntityTooLarge
 
 from credit_risk.contract import BadRequest, disagreements, parse_request
 from credit_risk.database import dossier_of_client
 
+from .deadline import BodyDeadline
 from .problems import Problem
-from .service import service
 
 MAX_BODY, MAX_DROPPED = 64 * 1024, 32 * 1024 * 1024  # bytes
 
@@ -27,19 +26,19 @@ def _no_constant(name):
     raise ValueError(f"{name} is not JSON")
 
 
-def read_body(largest: int = MAX_BODY) -> bytes:
+def read_body(environ: dict, deadline: BodyDeadline, largest: int = MAX_BODY) -> bytes:
     "The body. One that is too large is read to its end and dropped part by part, or its sender would not see the answer."
-    request.max_content_length = largest + 1  # a body without a length is cut there, silently: one byte more tells
-    with service().deadline.reading(request.environ.get("REMOTE_ADDR", "")) as ended:
-        try:
-            body = request.get_data(cache=False)
-            if ended() or len(body) < (request.content_length or 0):
-                raise Problem("body-timeout" if ended() else "malformed-json", "" if ended() else "The body is shorter than its Content-Length.")
-            if len(body) <= largest:
-                return body
-        except RequestEntityTooLarge:
-            pass
-        left, stream = MAX_DROPPED, request.environ["wsgi.input"]
+    stated, stream, body = environ.get("CONTENT_LENGTH") or "", environ["wsgi.input"], b""
+    # without a length the server must know where the body ends
+    length = int(stated) if stated.isascii() and stated.isdigit() else largest + 1 if environ.get("wsgi.input_terminated") else 0
+    with deadline.reading(environ.get("REMOTE_ADDR", "")) as ended:
+        while len(body) < min(length, largest + 1) and (part := stream.read(min(length, largest + 1) - len(body))):
+            body += part
+        if ended() or stated and len(body) < min(length, largest + 1):
+            raise Problem("body-timeout" if ended() else "malformed-json", "" if ended() else "The body is shorter than its Content-Length.")
+        if len(body) <= largest:
+            return body
+        left = MAX_DROPPED
         while left > 0 and (part := stream.read(MAX_BODY)):
             left -= len(part)
     raise Problem("too-large", f"Send at most {largest // 1024} kB.")
@@ -96,6 +95,7 @@ def dossier_of(body, engine: sa.Engine, today: date) -> tuple[int | None, dict]:
     return client_id, dossier
 
 
-def check_media_type() -> None:
-    if request.mimetype != "application/json" or request.headers.get("Content-Encoding", "identity") != "identity":
+def check_media_type(environ: dict) -> None:
+    given = environ.get("CONTENT_TYPE")
+    if given != "application/json" and request.mimetype != "application/json" or environ.get("HTTP_CONTENT_ENCODING", "identity") != "identity":
         raise Problem("unsupported-media-type")

@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
@@ -31,6 +31,7 @@ class Waiting:
     once: dict | None         # its row of `idempotence`
     done: bool = False
     failure: Exception | None = None
+    told: threading.Lock = field(default_factory=threading.Lock)  # taken by who waits
 
 
 def row_to_write(decision_id: str, cle: str, client_id: int | None, dossier: dict, resultat: str, modele_version: str, once: tuple[str, str] | None = None) -> Waiting:
@@ -43,12 +44,15 @@ def row_to_write(decision_id: str, cle: str, client_id: int | None, dossier: dic
 class Writer:
     """Appends decisions for one process, each row chained to the one before it.
 
-    Rows that arrive while a commit is under way share the next one: whoever takes the lock writes for all who wait."""
+    Rows that arrive while a commit is under way share the next one: the first of them writes for all who wait. Each caller sleeps once and is
+    woken once, when its rows are durable or when it is its turn to write."""
 
     def __init__(self, engine: sa.Engine):
         self.engine = engine
-        self.texts = {name: sa.text(query(name)) for name in ("append_decision", "begin_chain", "extend_chain", "remember_answer")}
-        self.waiting, self.arriving, self.committing = [], threading.Lock(), threading.Lock()
+        # compiled once, for the driver: to have SQLAlchemy look at them again would cost a commit as much as the rows
+        names = type(engine.dialect)(paramstyle="named" if engine.dialect.name == "sqlite" else "pyformat")
+        self.texts = {name: str(sa.text(query(name)).compile(dialect=names)) for name in ("append_decision", "begin_chain", "extend_chain", "remember_answer")}
+        self.waiting, self.arriving, self.led = [], threading.Lock(), False
         self.door = None
         self.begin_chain()
 
@@ -61,11 +65,15 @@ class Writer:
 
     def append_all(self, rows: list[Waiting]) -> None:
         "The same for several rows."
+        mine = rows[-1]
+        mine.told.acquire()
         with self.arriving:
             self.waiting += rows
-        with self.committing:
-            if not rows[-1].done:
-                self._commit()
+            leads, self.led = not self.led, True
+        if not leads:
+            mine.told.acquire()
+        if not mine.done:
+            self._commit()
         for one in rows:
             if isinstance(one.failure, Repeated):
                 raise one.failure
@@ -82,11 +90,17 @@ class Writer:
         except sa.exc.IntegrityError:
             for one in batch:  # somebody repeats an answered key: the others must not fail with it
                 self._write_alone(one)
-        except Exception as e:
+        except BaseException as e:  # whatever it is, nobody may wait for ever
             self._fail(batch, e)
         metrics.commit.observe(time.perf_counter() - start)
         for one in batch:
             one.done = True
+        with self.arriving:
+            heir = next((one for one in self.waiting if one.told.locked()), None)
+            self.led = heir is not None
+        for one in batch if heir is None else [heir, *batch]:
+            if one.told.locked():
+                one.told.release()
 
     def _write(self, batch):
         "All of a batch in one transaction; the chain moves on only when it is committed."
@@ -97,12 +111,12 @@ class Writer:
             one.row["hash"] = previous = row_hash(one.row)
         end = {"ecrivain": self.ecrivain, "rang": rang, "hash": previous, "rang_precedent": self.rang}
         with self._turn(), self.engine.begin() as connection:
-            connection.execute(self.texts["append_decision"], [one.row for one in batch])
-            moved = connection.execute(self.texts["extend_chain" if self.rang else "begin_chain"], end).rowcount
+            connection.exec_driver_sql(self.texts["append_decision"], [one.row for one in batch])
+            moved = connection.exec_driver_sql(self.texts["extend_chain" if self.rang else "begin_chain"], end).rowcount
             if moved != 1:
                 raise AuditError("the end of the chain is not where this writer left it")
             if once := [one.once for one in batch if one.once]:
-                connection.execute(self.texts["remember_answer"], once)
+                connection.exec_driver_sql(self.texts["remember_answer"], once)
         self.rang, self.previous = rang, previous
 
     @contextmanager

@@ -2,11 +2,11 @@
 import hashlib
 import json
 import re
-import uuid
 from datetime import date
+from functools import cache
 
 import sqlalchemy as sa
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response, request
 from pydantic import BaseModel
 from pydantic import Field as PydanticField
 
@@ -16,9 +16,10 @@ from credit_risk.contract import EXAMPLE, BadRequest, ClientRequest, InlineReque
 from . import audit, metrics, openapi
 from .application import check_media_type, dossier_of, read_body, read_json
 from .keys import require, spend
-from .logs import log
+from .logs import CALLER, ID, log
 from .problems import Problem
 from .service import service
+from .surroundings import new_id
 
 MAX_BATCH, MAX_BATCH_BODY = 200, 1024 * 1024  # applications, bytes
 routes = Blueprint("decisions", __name__)
@@ -68,20 +69,20 @@ def _decide(decision_id, dossier, models, scenario):
 
 
 def _answer(text, **headers):
-    return Response(text, mimetype="application/json", headers=headers)
+    return Response(text, headers=headers or None, content_type="application/json")
 
 
-def _idempotency_key():
-    jeton = request.headers.get("Idempotency-Key")
+def _idempotency_key(environ):
+    jeton = environ.get("HTTP_IDEMPOTENCY_KEY")
     if jeton is not None and not re.fullmatch(r"[!-~]{1,128}", jeton):
         raise Problem("bad-request", "Idempotency-Key must be 1 to 128 printable ASCII characters, without spaces.")
     return jeton
 
 
-def _given(s, jeton, corps):
+def _given(s, caller, jeton, corps):
     "The answer that an Idempotency-Key was given before, or None."
     try:
-        found = audit.answer_given(s.config.engine, g.key.nom, jeton)
+        found = audit.answer_given(s.config.engine, caller.nom, jeton)
     except sa.exc.SQLAlchemyError as e:
         raise _not_recorded(e) from None
     if found is None:
@@ -96,26 +97,32 @@ def _not_recorded(e):
     return Problem("audit-unavailable")
 
 
+@cache
+def _decisions(classe_risque, recommandation, est_atypique):
+    return metrics.decisions.labels(classe_risque, recommandation, str(est_atypique).lower())
+
+
 def _count(result):
-    metrics.decisions.labels(result["classe_risque"], result["recommandation"], str(result["anomalie"]["est_atypique"]).lower()).inc()
+    _decisions(result["classe_risque"], result["recommandation"], result["anomalie"]["est_atypique"]).inc()
 
 
 @routes.post("/score")
 @require("score")
 def post_score():
-    check_media_type()
-    s, jeton, body = service(), _idempotency_key(), read_body()
+    s, environ = service(), request.environ
+    check_media_type(environ)
+    caller, jeton, body = environ[CALLER], _idempotency_key(environ), read_body(environ, s.deadline)
     once = jeton and (jeton, hashlib.sha256(body).hexdigest())
     value = read_json(body)
-    if once and (given := _given(s, *once)):
+    if once and (given := _given(s, caller, *once)):
         return given
     client_id, dossier, scenario = _read(value, s)
     models = s.models.now
-    text, result = _decide(g.id, dossier, models, scenario)
+    text, result = _decide(environ[ID], dossier, models, scenario)
     try:
-        s.writer.append(audit.row_to_write(g.id, g.key.nom, client_id, dossier, text, models.version, once))
+        s.writer.append(audit.row_to_write(environ[ID], caller.nom, client_id, dossier, text, models.version, once))
     except audit.Repeated:
-        return _given(s, *once)
+        return _given(s, caller, *once)
     except audit.AuditError as e:
         raise _not_recorded(e) from None
     _count(result)
@@ -125,19 +132,20 @@ def post_score():
 @routes.post("/score/batch")
 @require("score")
 def post_batch():
-    check_media_type()
-    if "Idempotency-Key" in request.headers:
+    s, environ = service(), request.environ
+    check_media_type(environ)
+    if "HTTP_IDEMPOTENCY_KEY" in environ:
         raise Problem("bad-request", "Idempotency-Key is for POST /score: a batch has no single answer to repeat.")
-    s, value = service(), read_json(read_body(MAX_BATCH_BODY))
+    caller, value = environ[CALLER], read_json(read_body(environ, s.deadline, MAX_BATCH_BODY))
     applications = value.get("applications") if isinstance(value, dict) else None
     if not isinstance(applications, list) or not 1 <= len(applications) <= MAX_BATCH or len(value) > 1:
         raise Problem("invalid-fields", errors=[{"pointer": "/applications", "detail": f"applications must be a list of 1 to {MAX_BATCH} applications, and the only member of the body"}])
-    spend(g.key, len(applications) - 1)
+    spend(s.keys, caller, len(applications) - 1)
     models, answers, rows, given = s.models.now, [], [], []
     for i, one in enumerate(applications):
         try:
             client_id, dossier, scenario = _read(one, s)
-            decision_id = str(uuid.uuid4())
+            decision_id = new_id()
             text, result = _decide(decision_id, dossier, models, scenario)
         except Problem as e:
             if e.errors is None:
@@ -146,7 +154,7 @@ def post_batch():
             continue
         answers.append(text)
         given.append(result)
-        rows.append(audit.row_to_write(decision_id, g.key.nom, client_id, dossier, text, models.version))
+        rows.append(audit.row_to_write(decision_id, caller.nom, client_id, dossier, text, models.version))
     if rows:
         try:
             s.writer.append_all(rows)

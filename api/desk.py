@@ -56,8 +56,9 @@ class Facts(BaseModel):
 
 def read_application():
     "The dossier in the body, and the scenario that it names."
-    check_media_type()
-    _, dossier, scenario = _read(read_json(read_body()), service())
+    s, environ = service(), request.environ
+    check_media_type(environ)
+    _, dossier, scenario = _read(read_json(read_body(environ, s.deadline)), s)
     return dossier, scenario
 
 

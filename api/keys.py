@@ -7,10 +7,11 @@ from time import monotonic
 from typing import NamedTuple
 
 import sqlalchemy as sa
-from flask import current_app, g, request
+from flask import current_app, request
 
 from credit_risk.keys import SCOPES, Key, fingerprint, instant, read_keys
 
+from .logs import CALLER
 from .problems import Problem
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="credit-risk"'}
@@ -73,28 +74,28 @@ class KeyRing:
         return 0
 
 
-def spend(key: Key, applications: int = 1) -> None:
+def spend(keys: KeyRing, key: Key, applications: int = 1) -> None:
     "Count a call, or the applications of a large one, against the rate limit of its key."
-    if applications and (seconds := current_app.extensions["credit-risk"].keys.wait(key, applications)):
+    if applications and (seconds := keys.wait(key, applications)):
         raise Problem("too-many-requests", headers={"Retry-After": str(seconds)})
 
 
 def require(scope: str):
-    "A route that only keys of a scope may call; `g.key` is the caller's."
+    "A route that only keys of a scope may call; `environ[CALLER]` is the key."
     if scope not in SCOPES:
         raise ValueError(f"scope must be one of {', '.join(SCOPES)}, not {scope!r}")
 
     def guard(view):
         @wraps(view)
         def guarded(*args, **kwargs):
-            keys = current_app.extensions["credit-risk"].keys
-            key = keys.find(request.environ.get("HTTP_AUTHORIZATION", ""))
+            keys, environ = current_app.extensions["credit-risk"].keys, request.environ
+            key = keys.find(environ.get("HTTP_AUTHORIZATION", ""))
             if key is None:
                 raise Problem("unauthorized", headers=CHALLENGE)
             if scope not in key.portees:
                 raise Problem("forbidden", f"This address needs a key of scope {scope}.")
-            spend(key)
-            g.key = key
+            spend(keys, key)
+            environ[CALLER] = key
             return view(*args, **kwargs)
         return guarded
     return guard

@@ -5,10 +5,11 @@ import sys
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from flask import g, has_request_context
+from flask import has_request_context, request
 from pydantic_core import to_json
 
 log = logging.getLogger("credit-risk")
+ID, CALLER = "credit-risk.id", "credit-risk.caller"  # of a request, in its WSGI environment
 PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -18,7 +19,7 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line = {"time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"), "level": record.levelname.lower(), "event": record.getMessage()}
         if has_request_context():
-            line["request_id"] = g.get("id")
+            line["request_id"] = request.environ.get(ID)
         line |= {name: value for name, value in record.__dict__.items() if name not in PLAIN}
         if record.exc_info:  # the kind and the place; the message may quote a client's facts
             kind, _, trace = record.exc_info

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 import sqlalchemy as sa
 from pydantic_core import to_json
 
-from .artifacts import ArtifactError, canonical
-from .contract import Result, dossier_from_json, dossier_to_json
+from .artifacts import ArtifactError
+from .contract import Result, dossier_from_json
 from .database import query
 from .scoring import Models, load_models, score
 
@@ -24,8 +24,8 @@ HASHED = ('decision_id', 'horodatage', 'cle', 'dossier', 'resultat', 'modele_ver
 def row_hash(
     row:Mapping               # of `decisions`
 )->str:                       # 64 hexadecimal digits
-    "What `hash` must be: SHA-256 of the canonical list of the row's other columns."
-    return hashlib.sha256(canonical([row[name] for name in HASHED]).encode()).hexdigest()
+    "What `hash` must be: SHA-256 of the row's other columns, as a list in JSON without spaces."
+    return hashlib.sha256(to_json([row[name] for name in HASHED])).hexdigest()
 
 # %% ../nbs/11d_audit.ipynb #06bced7d
 _FIELDS = tuple(Result.model_fields)
@@ -45,7 +45,7 @@ def stored_dossier(
     client_id:int|None        # where the facts were read from the bank
 )->str:                       # JSON
     "A dossier as the audit keeps it."
-    return canonical(dossier_to_json(dossier) | ({} if client_id is None else {'client_id': client_id}))
+    return to_json(dossier if client_id is None else dossier | {'client_id': client_id}).decode()
 
 # %% ../nbs/11d_audit.ipynb #e44606f9
 def replay(

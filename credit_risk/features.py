@@ -12,6 +12,7 @@ __all__ = ['MOTIFS', 'FEATURES', 'CONTROLES', 'WATCHED', 'KNOWN', 'Feature', 'de
 # %% ../nbs/05_features.ipynb #ab71e51e
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from .contract import FIELDS
 
@@ -34,14 +35,19 @@ class Feature:
 
     accord:str = ''           # ending of a French adjective beside `libelle`: '', e, s or es
 
+    @cached_property
+    def ends(self)->tuple[str,str]:
+        "What follows the number, in French and in English."
+        return self.unite and f'\u00a0{self.unite}', self.unit and f'\u00a0{self.unit}'
+
     def amount(self,
         value:float           # of a number
     )->tuple[str,str]:        # "43,1 %" in French and in English
         "A number with its unit."
         if self.unit == '%': value = 100*value
-        text = f'{value:,.0f}' if abs(value) >= 100 or value == int(value) else f'{value:,.1f}' if abs(value) >= 1 else f'{value:,.2f}'
-        text = text.replace(',', '\u202f')
-        fr, en = (f'\u00a0{u}' if u else '' for u in (self.unite, self.unit))
+        size, (fr, en) = abs(value), self.ends
+        text = f'{value:,.0f}' if size >= 100 or value == int(value) else f'{value:,.1f}' if size >= 1 else f'{value:,.2f}'
+        if size >= 999: text = text.replace(',', '\u202f')
         return f"{text.replace('.', ',')}{fr}", f'{text}{en}'
 
     def phrases(self,

@@ -7,6 +7,7 @@ __all__ = ['SHOWN', 'Models', 'models_from', 'load_models', 'interval', 'score',
 
 # %% ../nbs/11_scoring.ipynb #a6f5c242
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from .additive import AdditiveModel, StrongestOf, interpolate, probability
@@ -30,6 +31,11 @@ class Models:
     usual:dict                # number to the low and high end of its ordinary values
     interval:dict|None = None # {log_odds, low, high}: how sure a probability is, where the scorer says it
     macro:dict|None = None    # content of macro.json, where the version holds scenarios
+
+    @cached_property
+    def mates(self)->dict:
+        "Of each component of the anomaly model: variable to its pairs."
+        return {name: _mates(model) for name, model in self.anomaly.components.items()}
 
 def models_from(
     version:str,              # name of the version
@@ -71,21 +77,29 @@ def _reason(name, contribution, x):
     return {'variable': name, 'contribution': contribution, 'libelle': libelle, 'label': label}
 
 def _score_reasons(parts, x):
-    ranked = sorted(parts.items(), key=lambda part: -abs(part[1]))
+    ranked = sorted(parts.items(), key=lambda part: abs(part[1]), reverse=True)
     rest = sum(v for _, v in ranked[SHOWN:])
     return [_reason(n, v, x) for n, v in ranked[:SHOWN]] + [{'variable': 'autres', 'contribution': rest, 'libelle': 'Autres éléments', 'label': 'Everything else'}]
 
-def _anomaly_reasons(model, values, x, usual):
-    ranked, mates, said, out = sorted(model.share(values).items(), key=lambda part: -part[1]), {}, set(), []
-    for names, v in zip(model.term_names, values):
-        for n in names if len(names) == 2 else ():
-            if v > mates.get(n, (0, None))[0]: mates[n] = v, names[names[0] == n]
+def _mates(model):
+    "Each variable to the tables of two in which it is: where, and the other one."
+    mates = {}
+    for k, names in enumerate(model.term_names):
+        for n in names if len(names) == 2 else (): mates.setdefault(n, []).append((k, names[names[0] == n]))
+    return mates
+
+def _anomaly_reasons(model, mates, values, x, usual):
+    ranked, said, out = sorted(model.share(values).items(), key=lambda part: part[1], reverse=True), set(), []
     for n, v in ranked[:8]:
-        names = (n, mates[n][1]) if n in mates else (n,)
-        if v <= 0 or len(out) == 5 or frozenset(names) in said: continue
-        said.add(frozenset(names))
-        (fr, en), *mate = (described(KNOWN[m], x[m], usual.get(m)) for m in names)
-        for f, e in mate: fr, en = f'{fr} avec {f[0].lower()}{f[1:]}', f'{en} with {e[0].lower()}{e[1:]}'
+        if v <= 0 or len(out) == 5: break
+        strange, mate = max(((values[k], mate) for k, mate in mates.get(n, ())), key=lambda pair: pair[0], default=(0, ''))
+        names = (n, mate) if strange > 0 else (n,)
+        if (pair := frozenset(names)) in said: continue
+        said.add(pair)
+        fr, en = described(KNOWN[n], x[n], usual.get(n))
+        if strange > 0:
+            f, e = described(KNOWN[mate], x[mate], usual.get(mate))
+            fr, en = f'{fr} avec {f[0].lower()}{f[1:]}', f'{en} with {e[0].lower()}{e[1:]}'
         out.append({'variable': n, 'contribution': v, 'libelle': fr, 'label': en, 'variables': list(names)})
     return out
 
@@ -123,7 +137,7 @@ def score(
               'motifs': motives(parts, x, dossier),
               'anomalie': {'est_atypique': atypical, 'score': surprise, 'seuil': models.threshold,
                            'percentile': min(100.0, max(0.0, interpolate(surprise, models.percentiles['scores'], models.percentiles['percent']))),
-                           'raisons': _anomaly_reasons(models.anomaly.components[said_by], strange, x, models.usual)},
+                           'raisons': _anomaly_reasons(models.anomaly.components[said_by], models.mates[said_by], strange, x, models.usual)},
               'modele': {'version': models.version}}
     return result if scenario is None else result | {'point_in_time': under_scenario(p, models.macro, scenario)}
 
