@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from credit_risk.audit import FIRST, row_hash, stored_dossier
-from credit_risk.database import query
+from credit_risk.database import driver_query, query
 
 from . import metrics
 
@@ -49,9 +49,7 @@ class Writer:
 
     def __init__(self, engine: sa.Engine):
         self.engine = engine
-        # compiled once, for the driver: to have SQLAlchemy look at them again would cost a commit as much as the rows
-        names = type(engine.dialect)(paramstyle="named" if engine.dialect.name == "sqlite" else "pyformat")
-        self.texts = {name: str(sa.text(query(name)).compile(dialect=names)) for name in ("append_decision", "begin_chain", "extend_chain", "remember_answer")}
+        self.texts = {name: driver_query(name, engine) for name in ("append_decision", "begin_chain", "extend_chain", "remember_answer")}
         self.waiting, self.arriving, self.led = [], threading.Lock(), False
         self.door = None
         self.begin_chain()

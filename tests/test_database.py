@@ -19,11 +19,13 @@ from credit_risk.database import (
     connect,
     dossier_of_client,
     dossier_query,
+    driver_query,
     empty_bank,
     insert_rows,
     is_empty,
     matured,
     migrate,
+    query,
     read_applications,
 )
 
@@ -554,3 +556,15 @@ def test_a_load_that_fails_leaves_an_empty_bank_and_a_full_bank_is_refused(bank)
     before = _contents(bank)
     with pytest.raises(ValueError, match="already holds a bank"): load(bank, random_bank(4, clients=1))
     assert _contents(bank) == before
+
+
+def test_a_text_comes_back_as_it_was_written_whatever_is_in_it(bank):
+    texts = ["'", "''", "\\", "\\'", "'\\", "\\\\'; drop table decisions; --", "\\0\\n\\%\\_", "é 漢 😀 \u2028 \x00", '{"a": "\\u0027\\\\"}', "%s %(rang)s :rang"]
+    with bank.begin() as c:
+        for i, text in enumerate(texts):
+            row = VALID["decisions"] | {"decision_id": str(i), "rang": i + 1, "dossier": text, "resultat": text}
+            c.execute(sa.text(query("append_decision")), row)
+            c.exec_driver_sql(driver_query("append_decision", bank), row | {"decision_id": f"driver {i}", "ecrivain": "driver"})
+    with bank.connect() as c:
+        assert [row.dossier for row in c.execute(sa.text("select dossier from decisions order by ecrivain, rang"))] == texts * 2
+        for text in texts: assert c.execute(sa.text("select count(*) from decisions where resultat = :text"), {"text": text}).scalar() == 2
