@@ -82,7 +82,7 @@ def driver_query(
     engine:sa.Engine          # the bank
 )->str:                       # the same text for `Connection.exec_driver_sql`, with parameters by name
     "A query past SQLAlchemy's own look at it, for one that is asked all the time."
-    dialect = type(engine.dialect)(paramstyle='named' if engine.dialect.name == 'sqlite' else 'pyformat')
+    dialect = type(engine.dialect)(paramstyle='named' if engine.dialect.name == 'sqlite' else 'pyformat')    # type: ignore[call-arg]
     return str(sa.text(query(name)).compile(dialect=dialect))
 
 # %% ../nbs/02_database.ipynb #0ed4cb83
