@@ -3,12 +3,14 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,35 @@ def test_a_full_disk_gives_503_and_then_recovers_without_a_restart(own_service):
     for pid in workers: resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     until(lambda: own_service.score(EXAMPLE).status == 200)
     assert workers == own_service.workers() and check_audit(own_service) == []
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    "A file system of 64 MB, which only root may mount; where that is refused, `test_a_full_disk…` above still stands in for it."
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", disk], capture_output=True, text=True, check=False)
+    if mounted.returncode: pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+def test_a_file_system_without_space_gives_503_and_then_recovers_without_a_restart(own_directory, small_disk):
+    shutil.copytree(own_directory, small_disk, dirs_exist_ok=True)
+    with running(small_disk) as service:
+        given, workers = [service.score(EXAMPLE)], service.workers()
+        with open(small_disk / "filler", "wb", buffering=0) as filler:
+            for size in (1 << 20, 1 << 12, 1):
+                with suppress(OSError):
+                    while True: filler.write(bytes(size))
+        assert shutil.disk_usage(small_disk).free == 0
+        given += [service.score(changed(montant=2000 + i)) for i in range(20)]  # some still fit into what the journal held
+        refused = [a for a in given if a.status != 200]
+        assert len(refused) > 10 and {a.json["type"] for a in refused} == {"/problems/audit-unavailable"}
+        (small_disk / "filler").unlink()
+        until(lambda: service.score(EXAMPLE).status == 200)
+        assert workers == service.workers() and check_audit(service) == []
+        assert {a.json["decision_id"] for a in given if a.status == 200} <= {row[0] for row in service.sql("select decision_id from decisions")}
 
 
 # ---- artifacts ---------------------------------------------------------------------------------------------------------------
