@@ -68,10 +68,10 @@ openmp: $(VENV)/.tools ## the system library that LightGBM runs on, to train
 	@$(BIN)/python -c 'import ctypes; ctypes.CDLL("libgomp.so.1")' 2>/dev/null && exit 0; \
 	$(call install, libgomp1)
 
-bench: $(VENV)/.dev system openmp ## run the benchmark notebooks; executed copies in var/bench
+bench: $(VENV)/.dev system openmp ## run the benchmarks and the capacity plan; executed copies in var/bench
 	@mkdir -p var/bench
 	@command -v wrk >/dev/null && exit 0; $(call install, wrk)
-	@for notebook in nbs/runs/bench_*.ipynb; do $(BIN)/papermill $$notebook var/bench/$$(basename $$notebook) || exit 1; done
+	@for notebook in nbs/runs/bench_*.ipynb nbs/runs/capacity.ipynb; do $(BIN)/papermill $$notebook var/bench/$$(basename $$notebook) || exit 1; done
 
 soak: $(VENV)/.dev system ## the tests of faults at length: twenty kills of each, thousands of requests from the OpenAPI document
 	FAULT_CYCLES=20 FAULT_EXAMPLES=250 $(BIN)/python -m pytest -q tests/test_faults.py
