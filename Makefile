@@ -55,9 +55,11 @@ define install
 	$$as apt-get -qq update && DEBIAN_FRONTEND=noninteractive $$as apt-get -qq install -y --no-install-recommends $(1) >/dev/null
 endef
 
-system: ## MariaDB and Chromium, which the tests start themselves
+system: ## MariaDB, nginx and Chromium, which the tests start themselves
 	@missing=""; \
 	command -v mariadbd >/dev/null || test -x /usr/sbin/mariadbd || missing="$$missing mariadb-server"; \
+	command -v nginx >/dev/null || test -x /usr/sbin/nginx || missing="$$missing nginx-light"; \
+	command -v openssl >/dev/null || missing="$$missing openssl"; \
 	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || missing="$$missing chromium"; \
 	test -z "$$missing" && exit 0; \
 	$(call install,$$missing)
@@ -66,10 +68,10 @@ openmp: $(VENV)/.tools ## the system library that LightGBM runs on, to train
 	@$(BIN)/python -c 'import ctypes; ctypes.CDLL("libgomp.so.1")' 2>/dev/null && exit 0; \
 	$(call install, libgomp1)
 
-bench: $(VENV)/.dev system openmp ## run the benchmark notebooks; executed copies in var/bench
+bench: $(VENV)/.dev system openmp ## run the benchmarks and the capacity plan; executed copies in var/bench
 	@mkdir -p var/bench
 	@command -v wrk >/dev/null && exit 0; $(call install, wrk)
-	@for notebook in nbs/runs/bench_*.ipynb; do $(BIN)/papermill $$notebook var/bench/$$(basename $$notebook) || exit 1; done
+	@for notebook in nbs/runs/bench_*.ipynb nbs/runs/capacity.ipynb; do $(BIN)/papermill $$notebook var/bench/$$(basename $$notebook) || exit 1; done
 
 soak: $(VENV)/.dev system ## the tests of faults at length: twenty kills of each, thousands of requests from the OpenAPI document
 	FAULT_CYCLES=20 FAULT_EXAMPLES=250 $(BIN)/python -m pytest -q tests/test_faults.py

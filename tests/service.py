@@ -52,6 +52,10 @@ class Service:
     @property
     def log(self): return (self.directory / "stderr").read_text("utf-8")
 
+    def connection(self, seconds: float = 30) -> http.client.HTTPConnection:
+        "A connection that gives up after some seconds."
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=seconds)
+
     def request(self,
         method: str,
         path: str,
@@ -62,7 +66,7 @@ class Service:
         "One request on a connection of its own."
         sent = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"} | (headers or {})
         parts = (body[i:i + 50_000] for i in range(0, len(body), 50_000)) if chunked else body
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
+        with closing(self.connection()) as connection:
             connection.request(method, path, parts, {k: v for k, v in sent.items() if v is not None})
             response = connection.getresponse()
             return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, response.read())
@@ -112,10 +116,11 @@ def free_port() -> int:
 def running(
     directory: Path,          # with bank.db and artifacts/
     *options: str,            # further options of `python -m api`
+    port: int = 0,            # 0: one that is free
     **changes: str | None     # of the environment; None takes a name out of it
 ) -> Iterator[Service]:
     "A server, stopped at the end of the block with all that it started."
-    port = free_port()
+    port = port or free_port()
     with open(directory / "stderr", "ab") as log:  # two servers may work on one folder
         process = subprocess.Popen([sys.executable, "-m", "api", "--port", str(port), *options], cwd=ROOT, env=environment(directory, **changes),
                                    stdout=subprocess.PIPE, stderr=log, start_new_session=True)
@@ -198,21 +203,25 @@ def until(condition, seconds=15):
 class Load:
     "Callers who keep on through every failure; the decisions received whole, and the statuses of all answers."
 
-    def __init__(self, service, callers=8, pause=0.0):
-        self.port, self.received, self.statuses, self.over, self.pause = service.port, [], [], threading.Event(), pause
+    def __init__(self, service, callers=8, pause=0.0, headers=dict, seen=lambda answer: None):
+        "`headers` is called before each request; `seen` with each decision."
+        self.service, self.received, self.statuses, self.over, self.pause = service, [], [], threading.Event(), pause
+        self.headers, self.seen = headers, seen
         self.body = json.dumps(EXAMPLE).encode()
         self.threads = [threading.Thread(target=self.call, daemon=True) for _ in range(callers)]
 
     def call(self):
         while not self.over.is_set():
-            with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)) as connection:
+            with closing(self.service.connection(20)) as connection:
                 try:
                     while not self.over.is_set():
-                        connection.request("POST", "/score", self.body, {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"})
+                        connection.request("POST", "/score", self.body, {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"} | self.headers())
                         response = connection.getresponse()
                         body = response.read()
                         self.statuses.append(response.status)
-                        if response.status == 200: self.received.append(json.loads(body)["decision_id"])
+                        if response.status == 200:
+                            self.received.append(json.loads(body)["decision_id"])
+                            self.seen(json.loads(body))
                         else: time.sleep(.02)
                         if self.pause: self.over.wait(self.pause)
                 except (OSError, http.client.HTTPException): time.sleep(.05)
