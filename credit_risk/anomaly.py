@@ -91,22 +91,10 @@ def surprisal_tables(
     return density, tail
 
 # %% ../nbs/08_anomaly.ipynb #82a9e847
-_PARTS = np.r_[.001, .005, .02, .05, .1, .2, .35, .5, .65, .8, .9, .95, .98, .995, .999]
-
-def _grouped(axes, p):
-    "Positions joined into fewer groups, by share of the rows; codes and counts keep their places."
-    groups = []
-    for j, a in enumerate(axes):
-        n = np.bincount(p[:, j], minlength=axis_size(a))
-        if 'categories' in a or (n > 0).sum() <= _FEW: groups.append(np.arange(len(n))); continue
-        middle = (np.cumsum(n[1:]) - n[1:]/2) / max(n[1:].sum(), 1)
-        groups.append(np.r_[0, 1 + np.searchsorted(_PARTS, middle)])
-    return groups
-
 def _ratios(counts, expected): return np.sqrt(np.maximum((expected + 1) / (counts + 1), 1)) - 1
 
 def _alone(axis, counts):
-    "How often each value should occur: a code as often as another; a count as often as those beyond the value before it."
+    "How often each value should occur: a code as often as another; a number as often as those beyond the value before it."
     n, ratio = counts.sum(), np.ones(len(counts))
     if 'categories' in axis: ratio[1:] = (n / max((counts[1:] > 0).sum(), 1) + 1) / (counts[1:] + 1)
     else:
@@ -115,14 +103,13 @@ def _alone(axis, counts):
             np.maximum(r, np.maximum.accumulate((np.r_[beyond[0], beyond[:-1]] + 1) / (beyond + 1)), out=r)
     return ratio*(counts + 1) - 1
 
-def _counted(axes, g, sizes, pairs):
-    "How often each code and count, and each pair of groups, occurs, and how often it should. The tails of other numbers are left to the marginal part."
-    found, n = {}, len(g)
-    margins = [np.bincount(g[:, j], minlength=size) for j, size in enumerate(sizes)]
-    for j, (a, counts) in enumerate(zip(axes, margins)):
-        if len(counts) == axis_size(a): found[j,] = counts, _alone(a, counts)
+def _counted(axes, p, pairs):
+    "How often each value, and each pair of values, occurs, and how often it should."
+    found, n, sizes = {}, len(p), [axis_size(a) for a in axes]
+    margins = [np.bincount(p[:, j], minlength=size) for j, size in enumerate(sizes)]
+    for j, (a, counts) in enumerate(zip(axes, margins)): found[j,] = counts, _alone(a, counts)
     for i, j in pairs:
-        counts = np.bincount(g[:, i]*sizes[j] + g[:, j], minlength=sizes[i]*sizes[j]).reshape(sizes[i], sizes[j])
+        counts = np.bincount(p[:, i]*sizes[j] + p[:, j], minlength=sizes[i]*sizes[j]).reshape(sizes[i], sizes[j])
         found[i, j] = counts, np.outer(margins[i], margins[j]) / n
     return found
 
@@ -134,20 +121,18 @@ def discord_tables(
     pairs:list|None=None      # which; None: those that would catch most rows put together from several
 )->tuple[dict, list]:         # {columns: table}, and the pairs
     "How many times fewer rows than expected, by value and by pair of values."
-    groups = _grouped(axes, p)
-    g, sizes = np.column_stack([m[p[:, j]] for j, m in enumerate(groups)]), [m.max() + 1 for m in groups]
     if pairs is None:
-        found = _counted(axes, g, sizes, combinations(range(len(axes)), 2))
+        found = _counted(axes, p, combinations(range(len(axes)), 2))
         caught = {k: (e*(e > 5*n)).sum() for k, (n, e) in found.items() if len(k) == 2}
         pairs = sorted(sorted(caught), key=caught.get, reverse=True)[:most]
-    keep = np.ones(len(g), dtype=bool)
+    keep = np.ones(len(p), dtype=bool)
     for _ in range(3):
-        found, strange = _counted(axes, g[keep], sizes, pairs), np.zeros(len(g))
+        found, strange = _counted(axes, p[keep], pairs), np.zeros(len(p))
         for key, (n, e) in found.items():
-            at = tuple(g[:, j] for j in key)
+            at = tuple(p[:, j] for j in key)
             strange += _ratios(n[at] - keep, e[at])
-        keep = strange <= np.quantile(strange, .95)
-    return {key: _ratios(n, e)[np.ix_(*(groups[j] for j in key))] for key, (n, e) in _counted(axes, g[keep], sizes, pairs).items()}, pairs
+        keep = strange <= np.quantile(strange, .97)
+    return {key: _ratios(n, e) for key, (n, e) in _counted(axes, p[keep], pairs).items()}, pairs
 
 # %% ../nbs/08_anomaly.ipynb #3e592723
 KINDS = {'contrast': ('resample', 'swap', 'few'), 'shape': ('uniform', 'stretch', 'far', 'jitter'), 'far': ('far',)}
