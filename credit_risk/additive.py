@@ -103,6 +103,8 @@ class AdditiveModel:
     @cached_property
     def _compiled(self): return _compile(self)
 
+    def __getstate__(self): return {k: v for k, v in vars(self).items() if k != '_compiled'}    # functions made from text do not pickle
+
     def term_columns(self,
         X                     # pandas DataFrame with one column a variable; an absent column is missing
     )->list:                  # one array a term, in the order of `terms`

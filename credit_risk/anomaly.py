@@ -91,22 +91,10 @@ def surprisal_tables(
     return density, tail
 
 # %% ../nbs/08_anomaly.ipynb #82a9e847
-_PARTS = np.r_[.001, .005, .02, .05, .1, .2, .35, .5, .65, .8, .9, .95, .98, .995, .999]
-
-def _grouped(axes, p):
-    "Positions joined into fewer groups, by share of the rows; codes and counts keep their places."
-    groups = []
-    for j, a in enumerate(axes):
-        n = np.bincount(p[:, j], minlength=axis_size(a))
-        if 'categories' in a or (n > 0).sum() <= _FEW: groups.append(np.arange(len(n))); continue
-        middle = (np.cumsum(n[1:]) - n[1:]/2) / max(n[1:].sum(), 1)
-        groups.append(np.r_[0, 1 + np.searchsorted(_PARTS, middle)])
-    return groups
-
 def _ratios(counts, expected): return np.sqrt(np.maximum((expected + 1) / (counts + 1), 1)) - 1
 
 def _alone(axis, counts):
-    "How often each value should occur: a code as often as another; a count as often as those beyond the value before it."
+    "How often each value should occur: a code as often as another; a number as often as those beyond the value before it."
     n, ratio = counts.sum(), np.ones(len(counts))
     if 'categories' in axis: ratio[1:] = (n / max((counts[1:] > 0).sum(), 1) + 1) / (counts[1:] + 1)
     else:
@@ -115,14 +103,13 @@ def _alone(axis, counts):
             np.maximum(r, np.maximum.accumulate((np.r_[beyond[0], beyond[:-1]] + 1) / (beyond + 1)), out=r)
     return ratio*(counts + 1) - 1
 
-def _counted(axes, g, sizes, pairs):
-    "How often each code and count, and each pair of groups, occurs, and how often it should. The tails of other numbers are left to the marginal part."
-    found, n = {}, len(g)
-    margins = [np.bincount(g[:, j], minlength=size) for j, size in enumerate(sizes)]
-    for j, (a, counts) in enumerate(zip(axes, margins)):
-        if len(counts) == axis_size(a): found[j,] = counts, _alone(a, counts)
+def _counted(axes, p, pairs):
+    "How often each value, and each pair of values, occurs, and how often it should."
+    found, n, sizes = {}, len(p), [axis_size(a) for a in axes]
+    margins = [np.bincount(p[:, j], minlength=size) for j, size in enumerate(sizes)]
+    for j, (a, counts) in enumerate(zip(axes, margins)): found[j,] = counts, _alone(a, counts)
     for i, j in pairs:
-        counts = np.bincount(g[:, i]*sizes[j] + g[:, j], minlength=sizes[i]*sizes[j]).reshape(sizes[i], sizes[j])
+        counts = np.bincount(p[:, i]*sizes[j] + p[:, j], minlength=sizes[i]*sizes[j]).reshape(sizes[i], sizes[j])
         found[i, j] = counts, np.outer(margins[i], margins[j]) / n
     return found
 
@@ -134,20 +121,18 @@ def discord_tables(
     pairs:list|None=None      # which; None: those that would catch most rows put together from several
 )->tuple[dict, list]:         # {columns: table}, and the pairs
     "How many times fewer rows than expected, by value and by pair of values."
-    groups = _grouped(axes, p)
-    g, sizes = np.column_stack([m[p[:, j]] for j, m in enumerate(groups)]), [m.max() + 1 for m in groups]
     if pairs is None:
-        found = _counted(axes, g, sizes, combinations(range(len(axes)), 2))
+        found = _counted(axes, p, combinations(range(len(axes)), 2))
         caught = {k: (e*(e > 5*n)).sum() for k, (n, e) in found.items() if len(k) == 2}
         pairs = sorted(sorted(caught), key=caught.get, reverse=True)[:most]
-    keep = np.ones(len(g), dtype=bool)
+    keep = np.ones(len(p), dtype=bool)
     for _ in range(3):
-        found, strange = _counted(axes, g[keep], sizes, pairs), np.zeros(len(g))
+        found, strange = _counted(axes, p[keep], pairs), np.zeros(len(p))
         for key, (n, e) in found.items():
-            at = tuple(g[:, j] for j in key)
+            at = tuple(p[:, j] for j in key)
             strange += _ratios(n[at] - keep, e[at])
-        keep = strange <= np.quantile(strange, .95)
-    return {key: _ratios(n, e)[np.ix_(*(groups[j] for j in key))] for key, (n, e) in _counted(axes, g[keep], sizes, pairs).items()}, pairs
+        keep = strange <= np.quantile(strange, .97)
+    return {key: _ratios(n, e) for key, (n, e) in _counted(axes, p[keep], pairs).items()}, pairs
 
 # %% ../nbs/08_anomaly.ipynb #3e592723
 KINDS = {'contrast': ('resample', 'swap', 'few'), 'shape': ('uniform', 'stretch', 'far', 'jitter'), 'far': ('far',)}
@@ -225,7 +210,11 @@ def _total(tables, p):
     return score
 
 # %% ../nbs/08_anomaly.ipynb #9f33ec2d
-_FENCE = 2.0
+_FENCE = 2.0                  # interquartile ranges
+
+def _inside(strange, fence):
+    low, high = np.quantile(strange, [.25, .75])
+    return strange <= high + fence*(high - low)
 
 def _learn(axes, numbers, p, chosen, s, rng, seed):
     "All tables from some rows. `chosen` keeps the pairs of the first call, so that every part of the cross-fitting has the same."
@@ -233,26 +222,27 @@ def _learn(axes, numbers, p, chosen, s, rng, seed):
     tables = {'density': density, 'tail': tail}
     strange = sum((v - v.mean()) / max(v.std(), 1e-9) for v in (_total(t, p) for t in tables.values()))
     tables['discord'], chosen['discord'] = discord_tables(axes, p, s.pairs, chosen.get('discord'))
-    low, high = np.quantile(strange, [.25, .75])
-    use = rng.permutation(len(p))[:s.max_rows]
-    real, R = p[use[strange[use] <= high + _FENCE*(high - low)]], numbers[use]
+    inside, use = _inside(strange, _FENCE), rng.permutation(len(p))[:s.max_rows]
+    real = p[use[inside[use]]]
     for name, kinds in KINDS.items() if p.shape[1] > 1 else ():
-        falsify = lambda: places(axes, np.vstack([counterfeit(axes, R, k, 4*len(use)//len(kinds), rng) for k in kinds]))
+        R, far = numbers[use[inside[use]] if name == 'contrast' else use], name == 'far'
+        falsify = lambda: places(axes, np.vstack([counterfeit(axes, R, k, 4*len(R)//len(kinds), rng) for k in kinds]))
         if name not in chosen:
             scout = _boost(axes, real, falsify(), 200, 0, num_leaves=4, max_depth=2, feature_fraction_bynode=.3)
-            chosen[name] = strongest_pairs(scout, s.pairs//3 if name == 'far' else s.pairs) or [(0, 1)]
-        machines = [_boost(axes, real, falsify(), 200 if name == 'far' else 400, 100*seed + b, chosen[name]) for b in range(s.bags)]
+            chosen[name] = strongest_pairs(scout, s.pairs//3 if far else s.pairs) or [(0, 1)]
+        machines = [_boost(axes, real, falsify(), 200 if far else 400, 100*seed + b, chosen[name], learning_rate=.1 if far else .2) for b in range(s.bags)]
         tables[name] = tables_of(Bags(machines, -1, None), axes)
     return tables
 
 # %% ../nbs/08_anomaly.ipynb #be833702
 PRICES = {'marginal': .3, 'discord': .3, 'shape': .3, 'contrast': 1.0}
-_VOICE = {'discord': 1.3, 'shape': 1.3, 'contrast': 1.3}    # surprise from which a component speaks: one row in twenty
+_VOICE = {'discord': 1.3, 'shape': 1.3, 'contrast': 1.3}    # surprise, price included, from which a component speaks: one row in twenty
+_FAR_FENCE = 3.0              # interquartile ranges, as Tukey's
 
 def surprise_curve(
     scores,                   # scores of usual rows that the model has not learned from
     price:float=1.0,          # part of the budget of alerts, relative to the others
-    voice:float=0.0           # surprise below which the component is silent
+    voice:float|None=None     # surprise, price included, below which the component is silent
 )->dict:                      # {scores, surprise}: from a score to -log10 of the share of usual rows that reach it
     "A conformal p-value as a piecewise linear curve."
     s = np.sort(np.asarray(scores, dtype=float))
@@ -263,8 +253,8 @@ def surprise_curve(
     xs, ys = xs[keep], ys[keep]
     slope = 1 / max(s[-1] - np.quantile(s, .9), 1e-6)
     xs, ys = np.r_[xs, xs[-1] + 1/slope], np.r_[ys, ys[-1] + 1]
-    ys = np.where(ys < voice, -1.0, ys + np.log10(price))
-    return {'scores': xs.tolist(), 'surprise': ys.tolist()}
+    ys = ys + np.log10(price)
+    return {'scores': xs.tolist(), 'surprise': ys.tolist() if voice is None else np.where(ys < voice, -1.0, ys).tolist()}
 
 # %% ../nbs/08_anomaly.ipynb #e67fcb7b
 class AnomalyDetector(OutlierMixin, BaseEstimator):
@@ -272,7 +262,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     def __init__(self,
         alert_rate:float=.05, # share of usual rows that may alert
         pairs:int=60,         # pairs of columns that a component may use
-        bags:int=2,           # machines averaged in a component
+        bags:int=4,           # machines averaged in a component
         max_rows:int=10_000,  # rows that the classifiers learn from, at the most
         prices:dict|None=None, # changes to `PRICES`
         random_state:int=0    # same data, same seed, same tables
@@ -293,7 +283,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         axes = tail_axes(X)
         tables, usual, typical = self._cross_fit(axes, as_numbers(axes, X))
         components = {k: centred(axes, t, typical) for k, t in tables.items()}
-        curves = {k: surprise_curve(v, prices[k], _VOICE.get(k, 0)) for k, v in usual.items()}
+        near = _inside(usual['marginal'], _FAR_FENCE)
+        curves = {k: surprise_curve(v[near], prices[k], _VOICE.get(k)) for k, v in usual.items()}
         self.additive_ = StrongestOf(components, curves)
         self.quantiles_ = {n: X[n].quantile([.2, .8]).tolist() for n in X if pd.api.types.is_float_dtype(X[n]) and X[n].notna().any()}
         self._set_levels(np.sort(self.additive_.surprise_of(list(usual.values())).max(axis=0)))

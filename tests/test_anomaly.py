@@ -1,4 +1,5 @@
 """What the anomaly detector does with training data that cannot teach, and with rows of any kind."""
+import pickle
 import warnings
 
 import numpy as np
@@ -64,3 +65,11 @@ def test_recalibration_moves_the_threshold_to_the_rate_of_the_rows_given(usual):
 def test_prices_are_checked(usual):
     with pytest.raises(ValueError, match="prices must give"): AnomalyDetector(prices={"luck": 1}).fit(usual)
     with pytest.raises(ValueError, match="prices must give"): AnomalyDetector(prices={"shape": 0}).fit(usual)
+
+
+def test_a_detector_survives_pickling(usual):
+    detector = fit(usual)
+    row, scores = usual.iloc[0].to_dict(), detector.anomaly_score(usual)    # scored one by one first: that makes functions
+    alone = detector.to_additive().score_one(row)
+    again = pickle.loads(pickle.dumps(detector))
+    assert again.anomaly_score(usual).tolist() == scores.tolist() and again.to_additive().score_one(row) == alone
