@@ -9,7 +9,8 @@ __all__ = ['axis_variables', 'axis_name', 'axis_size', 'axis_values', 'axis_posi
 # %% ../nbs/06_additive.ipynb #28d7f3fd
 from bisect import bisect_right
 from functools import cached_property
-from math import exp, prod
+from math import exp, nan, prod
+from operator import itemgetter
 
 # %% ../nbs/06_additive.ipynb #dd4afc8d
 def axis_variables(
@@ -124,22 +125,37 @@ class AdditiveModel:
 # %% ../nbs/06_additive.ipynb #77e3819b
 def _compile(model):
     "Functions of a model for one row or, from the values on, for many: term values, total, shares."
-    known = {'find': bisect_right, 'base': model.intercept, 'names': tuple(model.variables)}
-    at = {v: j for j, v in enumerate(model.variables)}
-    look = ['def look_up(x):', ' get = x.get', *(f' x{j} = get(names[{j}])\n if x{j} != x{j}: x{j} = None' for j in at.values())]    # NaN is missing
-    for i, a in enumerate(model.axes):
-        v, *w = (f'x{at[name]}' for name in axis_variables(a))
-        known[f'c{i}'] = [float('-inf'), *a['cuts']] if 'cuts' in a else a['categories']    # below the first cut is position 1
-        if w: look.append(f' v = None if {v} is None or {w[0]} is None else ' + (f'{v} / {w[0]} if {w[0]} > 0 else None' if 'ratio' in a else f'{v} - {w[0]}'))
-        missing, v = ('v is None or v != v', 'v') if w else (f'{v} is None', v)
-        look.append(f' p{i} = 0 if {missing} else ' + (f'find(c{i}, {v})' if 'cuts' in a else f'c{i}.get({v}, {model._sizes[i] - 1})'))
-    for k, t in enumerate(model.terms):
-        known[f't{k}'] = _nested(t['values'], [model._sizes[i] for i in t['axes']])
-        look.append(f' s{k} = t{k}' + ''.join(f'[p{i}]' for i in t['axes']))
-    values = ', '.join(f's{k}' for k in range(len(model.terms))) + (',' if len(model.terms) == 1 else '')
-    add = ['def add(values):', f' {values} = values' if values else ' pass', *_sums(' s = ', ['base', *(f's{k}' for k in range(len(model.terms)))]), ' return s']
+    known = {'find': bisect_right, 'nan': nan, 'base': model.intercept, 'names': tuple(model.variables)}
+    look = ['def look_up(x):', *_finding(model, known), *_reading(model, known)]
+    each = [f's{k}' for k in range(len(model.terms))]
+    values = ''.join(f'{s}, ' for s in each)
+    add = ['def add(values):', f' {values}= values' if values else ' pass', *_sums(' s = ', ['base', *each]), ' return s']
     exec('\n'.join([*look, f' return ({values})', *add, *_sharing(model, values)]), known)
     return known['look_up'], known['add'], known['share']
+
+def _finding(model, known):
+    "Text that finds where a row lies on each axis."
+    at, lines = {v: f'x{j}' for j, v in enumerate(model.variables)}, []
+    if len(at) > 1:
+        known['fetch'], each = itemgetter(*at), ', '.join(at.values())
+        lines += [f' try: {each} = fetch(x)', f' except KeyError: {each} = map(x.get, names)']
+    elif at: lines.append(' x0 = x.get(names[0])')
+    lines += [f' if {v} is None: {v} = nan' for v in dict.fromkeys(at[v] for a in model.axes if 'cuts' in a for v in axis_variables(a))]
+    for i, a in enumerate(model.axes):
+        v, *w = (at[name] for name in axis_variables(a))
+        if w: lines.append(f' v = {v} / {w[0]} if {w[0]} > 0 else nan' if 'ratio' in a else f' v = {v} - {w[0]}'); v = 'v'
+        known[f'c{i}'] = [float('-inf'), *a['cuts']] if 'cuts' in a else a['categories']    # below the first cut is position 1
+        lines.append(f' p{i} = find(c{i}, {v}) if {v} == {v} else 0' if 'cuts' in a else f' p{i} = 0 if {v} is None or {v} != {v} else c{i}.get({v}, {model._sizes[i] - 1})')
+    return lines
+
+def _reading(model, known):
+    "Text that reads the tables: all those that begin with one axis by one look, and then along their other axes."
+    lines = []
+    for i in range(len(model.axes)):
+        mine = [k for k, t in enumerate(model.terms) if t['axes'][0] == i]
+        known[f't{i}'] = list(zip(*(_nested(model.terms[k]['values'], [model._sizes[j] for j in model.terms[k]['axes']]) for k in mine)))
+        if mine: lines.append(' ' + ''.join(f's{k}, ' for k in mine) + f'= t{i}[p{i}]')
+    return lines + [f' s{k} = s{k}' + ''.join(f'[p{i}]' for i in t['axes'][1:]) for k, t in enumerate(model.terms) if len(t['axes']) > 1]
 
 def _nested(values, sizes):
     "A flat table as lists of lists: reading one costs less than working out where it is."
@@ -156,14 +172,17 @@ def _sums(head, parts, longest=60):
 # %% ../nbs/06_additive.ipynb #8bfb24bf
 def _sharing(model, values):
     "Text of the function that shares the values of the terms out to the variables."
-    lines = ['def share(values):', f' {values} = values' if values else ' pass']
+    lines = ['def share(values):', f' {values}= values' if values else ' pass']
     for j, variable in enumerate(model.variables):
-        lines.append(f' v{j} = 0.0')
-        for parts in range(1, 9):    # of how many variables a table is
-            mine = [f's{k}' for k, names in enumerate(model.term_names) if variable in names and len(names) == parts]
-            if mine: lines += [*_sums(' w = ', mine), f' v{j} = v{j} + w' + (f' / {parts}' if parts > 1 else '')]
-    pairs = ', '.join(f'names[{j}]: v{j}' for j in range(len(model.variables)))
-    return [*lines, ' return {' + pairs + '}']
+        parts = []
+        for n in range(1, 9):    # of how many variables a table is
+            mine = [f's{k}' for k, names in enumerate(model.term_names) if variable in names and len(names) == n]
+            if mine:
+                first, *more = _sums(f' w{n} = ', mine)
+                if more: lines += [first, *more]
+                parts.append((f'w{n}' if more else f'({first.split(" = ")[1]})') + (f' / {n}' if n > 1 else ''))
+        lines.append(f' v{j} = ' + (' + '.join(parts) or '0.0'))
+    return [*lines, ' return dict(zip(names, (' + ''.join(f'v{j}, ' for j in range(len(model.variables))) + ')))']
 
 # %% ../nbs/06_additive.ipynb #2263a814
 def probability(
