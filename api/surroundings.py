@@ -77,7 +77,7 @@ class Surroundings:
             added += API
         else:
             names = {name.lower(): value for name, value in given}
-            added += [*SECURITY, ("Content-Security-Policy", CSP.get(endpoint, CSP_PAGE) if names.get("content-type", "").startswith("text/html") else CSP_API)]
+            added += [*SECURITY, ("Content-Security-Policy", CSP.get(endpoint, CSP_PAGE) if names.get("content-type", "text/html").startswith("text/html") else CSP_API)]  # a 304 says no type
             if "cache-control" not in names:
                 added.append(("Cache-Control", "no-cache"))
         return added + self._let_in(environ) if self.origins else added
