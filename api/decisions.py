@@ -121,8 +121,10 @@ def post_score():
     text, result = _decide(environ[ID], dossier, models, scenario)
     try:
         s.writer.append(audit.row_to_write(environ[ID], caller.nom, client_id, dossier, text, models.version, once))
-    except audit.Repeated:
-        return _given(s, caller, *once)
+    except audit.Repeated as e:
+        if given := _given(s, caller, *once):
+            return given
+        raise _not_recorded(e) from None  # written elsewhere, and not yet to be read here
     except audit.AuditError as e:
         raise _not_recorded(e) from None
     _count(result)

@@ -13,7 +13,7 @@ SCRIPT = f"""
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
 wrk.headers["Authorization"] = "Bearer {KEY}"
-wrk.body = '{json.dumps(EXAMPLE)}'
+local f = io.open(os.getenv("BODY"), "rb"); wrk.body = f:read("*a"); f:close()
 done = function(summary, latency, requests)
   io.write(string.format("JSON{{\\"n\\": %d, \\"us\\": %d, \\"status\\": %d, \\"lost\\": %d, \\"mean\\": %f, \\"p50\\": %d, \\"p99\\": %d}}", summary.requests, summary.duration,
     summary.errors.status, summary.errors.connect + summary.errors.read + summary.errors.timeout, latency.mean, latency:percentile(50), latency:percentile(99)))
@@ -23,24 +23,27 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 
 def load(
-    url: str,                 # of a server that knows the key of the tests
+    address: str,             # of POST /score, at a server that knows the key of the tests
     connections: int,
-    seconds: float
+    seconds: float,
+    body: str = json.dumps(EXAMPLE)
 ) -> dict:                    # requests/s, latencies in ms, answers that were no success, requests without an answer
-    "One measurement of POST /score."
-    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(SCRIPT)
-        script.flush()
-        told = subprocess.run(["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout=20s", "-s", script.name, f"{url}score"], capture_output=True, text=True, check=True).stdout
+    "One measurement."
+    with tempfile.TemporaryDirectory() as directory:
+        script, sent = Path(directory, "score.lua"), Path(directory, "body.json")
+        script.write_text(SCRIPT)
+        sent.write_text(body)
+        told = subprocess.run(["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout=20s", "-s", script, address],
+                              env=os.environ | {"BODY": str(sent)}, capture_output=True, text=True, check=True).stdout
     r = json.loads(told.partition("JSON")[2])
     return {"requests": r["n"], "requests/s": 1e6 * r["n"] / r["us"], "mean ms": r["mean"] / 1e3, "p50 ms": r["p50"] / 1e3, "p99 ms": r["p99"] / 1e3, "refused": r["status"], "lost": r["lost"]}
 
 
 def cpu(
-    *pids: int                # each with the processes that it started
+    *pids: int                # each with the processes that it started, and that those started
 ) -> float:                   # seconds
     "Processor time used so far."
     def own(pid):
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICK
-    return sum(own(p) for pid in pids for p in (pid, *children(pid)))
+        return (int(fields[11]) + int(fields[12])) / TICK + sum(map(own, children(pid)))
+    return sum(map(own, pids))
