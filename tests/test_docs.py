@@ -12,7 +12,7 @@ from browser import NARROW, WIDE
 from playwright.sync_api import expect
 from service import ROOT, environment
 
-from api import CSP_DOCS
+from api.surroundings import CSP_DOCS
 
 SAMPLE = ("index.html", "06_additive.html", "reference/http.html", "howto/decision.html", "reports/eda.html", "search.html")
 
