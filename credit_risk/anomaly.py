@@ -304,6 +304,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         held = {k: v[~np.isnan(v)] for k, v in held.items()}
         weight = {k: 1 / max(held[k].std(), 1e-9) for k in ('density', 'tail', 'far') if k in held}
         usual = {'marginal': sum(w*held[k] for k, w in weight.items())} | {k: held[k] for k in ('discord', 'shape', 'contrast') if k in held}
+        usual = {k: v.round(9) for k, v in usual.items()}    # the last bit of a sum may differ from process to process, and the same data must make the same bytes
         return ({'marginal': add_tables(*({key: w*t for key, t in tables[k].items()} for k, w in weight.items()))} | {k: tables[k] for k in ('discord', 'shape', 'contrast') if k in held}, usual, p)
 
     def _set_levels(self, usual):
