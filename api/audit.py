@@ -96,7 +96,9 @@ class Writer:
         with self.arriving:
             heir = next((one for one in self.waiting if one.told.locked()), None)
             self.led = heir is not None
-        for one in batch if heir is None else [heir, *batch]:
+        if heir:
+            heir.told.release()
+        for one in batch:
             if one.told.locked():
                 one.told.release()
 

@@ -9,6 +9,7 @@ import struct
 import sys
 import threading
 import time
+from contextlib import contextmanager
 
 LAST_SENT = 44  # of struct tcp_info: milliseconds since this side last sent data
 
@@ -19,9 +20,16 @@ class BodyDeadline:
     def __init__(self, seconds: float):
         self.seconds, self.reads, self.late = seconds, {}, set()
 
-    def reading(self, address: str) -> "Reading":
+    @contextmanager
+    def reading(self, address: str):
         "A read of a body; the value is a function that says whether it was ended."
-        return Reading(self, address)
+        me = threading.get_ident()
+        self.reads[me] = time.monotonic(), address
+        try:
+            yield lambda: me in self.late
+        finally:
+            del self.reads[me]
+            self.late.discard(me)
 
     def check(self) -> None:
         "End the reads that last too long."
@@ -30,21 +38,6 @@ class BodyDeadline:
             if since < limit and thread in self.reads:
                 self.late.add(thread)
                 _shut(address, self.seconds)
-
-
-class Reading:
-    "A read under watch."
-
-    def __init__(self, of: BodyDeadline, address: str):
-        self.of, self.address, self.me = of, address, threading.get_ident()
-
-    def __enter__(self):
-        self.of.reads[self.me] = time.monotonic(), self.address
-        return lambda: self.me in self.of.late
-
-    def __exit__(self, *_):
-        del self.of.reads[self.me]
-        self.of.late.discard(self.me)
 
 
 def _shut(address, seconds):

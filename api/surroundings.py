@@ -1,5 +1,4 @@
 """What every answer gets: an id, headers, a line of log and its metrics. Around Flask rather than in its hooks, where the same costs as much as the decision."""
-import os
 import re
 import time
 import uuid
@@ -23,27 +22,10 @@ API = [*SECURITY, ("Content-Security-Policy", CSP_API), ("Cache-Control", "no-st
 CORS = [("Access-Control-Allow-Methods", "GET, POST"), ("Access-Control-Allow-Headers", "authorization, content-type, idempotency-key"), ("Access-Control-Max-Age", "600")]
 
 
-class Ids:
-    """UUIDs that begin with their time (version 7, RFC 9562): decisions then join the index of their table at its end, where random ones would split its pages.
-
-    The random part is drawn for many at a time: to ask the system for each would let another thread go first."""
-
-    def __init__(self):
-        self.tails = []
-        os.register_at_fork(after_in_child=self.tails.clear)
-
-    def __call__(self) -> str:
-        now = f"{time.time_ns() // 1_000_000:012x}"
-        try:
-            tail = self.tails.pop()
-        except IndexError:
-            drawn = [str(uuid.uuid4())[15:] for _ in range(256)]  # "xxx-yxxx-xxxxxxxxxxxx", y being the variant
-            tail = drawn.pop()
-            self.tails += drawn
-        return f"{now[:8]}-{now[8:]}-7{tail}"
-
-
-new_id = Ids()
+def new_id() -> str:
+    "A UUID that begins with its time (version 7, RFC 9562): decisions join the index of their table at its end, where random ones would split its pages."
+    now = f"{time.time_ns() // 1_000_000:012x}"
+    return f"{now[:8]}-{now[8:]}-7{str(uuid.uuid4())[15:]}"  # the rest is random, with the variant in its place
 
 
 @cache
