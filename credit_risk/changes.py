@@ -12,7 +12,7 @@ from math import floor, log10
 from .additive import probability
 from .contract import FIELDS
 from .decision import cutoffs, recommendation
-from .features import features, mensualite
+from .features import features
 from .scoring import Models, interval, score
 
 # %% ../nbs/11b_changes.ipynb #b07d715d
@@ -115,4 +115,5 @@ def _verified(dossier, changes, models, expected):
     result = score(d, models)
     if result['recommandation'] != expected: return None
     told = [{'champ': name, 'avant': dossier[name], 'apres': value} for name, value in changes.items()]
-    return {'changements': told, 'mensualite': mensualite(d)} | {n: result[n] for n in ('recommandation', 'probabilite_defaut', 'intervalle')}
+    instalment = features(d)['mensualite']
+    return {'changements': told, 'mensualite': None if instalment != instalment else instalment} | {n: result[n] for n in ('recommandation', 'probabilite_defaut', 'intervalle')}

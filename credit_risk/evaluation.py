@@ -30,7 +30,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep
 
 from .eda import BLUE, GREY, LIGHT, RED, _styled
-from .features import FEATURES
+from .features import FEATURES, feature_table
 
 # %% ../nbs/09_evaluation.ipynb #0d6dd763
 def _delong(y, *scores):
@@ -268,9 +268,8 @@ def without(
     fact:str                  # field of the contract
 )->pd.DataFrame:              # the features if nobody had given it
     "Features with one fact removed."
-    blank = [d | {fact: None} for d in dossiers]
-    again = {f.name: pd.Series([f.formula(d) for d in blank], index=X.index).astype(X[f.name].dtype) for f in FEATURES.values() if fact in f.champs}
-    return X.assign(**again)
+    again = [f.name for f in FEATURES.values() if fact in f.champs]
+    return X.assign(**feature_table((d | {fact: None} for d in dossiers), again).set_axis(X.index))
 
 # %% ../nbs/09_evaluation.ipynb #76aae24e
 def _percent(axis, ticks=(.1, .2, .5, 1, 2, 5, 10, 20, 50, 100)):
