@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from .artifacts import current_version
 from .bank import BLOCK_SIZE, simulate
-from .batch import ANSWER, answer_schema, check_columns, csv_rows, parquet_rows, scored_parts, whole_file, write_parquet
+from .batch import ANSWER, PART, answer_schema, check_columns, csv_parts, parquet_parts, scored_parts, whole_file, write_parquet
 from .contract import FIELDS
 from .database import TABLES, all_dossiers, application_ranges, connect
 from .scoring import check_golden, load_models
@@ -143,7 +144,7 @@ def _file_parts(fs, path):
     common = {'name': path.rpartition('/')[2], 'url': fs.unstrip_protocol(path)}
     with fs.open(path, 'rb') as raw:
         if path.endswith('.csv'):
-            check_columns(path, next(csv_rows(raw, lambda n: None)))
+            check_columns(path, next(csv_parts(raw, lambda n: None)))
             return [common | {'kind': 'csv'}]
         import pyarrow.parquet as pq
         about = pq.read_metadata(raw)
@@ -164,32 +165,38 @@ def score_part(
     import fsspec
     fs, root = fsspec.core.url_to_fs(shared['target'])
     seen, counts = {'rows': 0, 'scored': 0, 'refused': 0}, {n: Counter() for n in ('classe_risque', 'recommandation', 'erreurs', 'est_atypique')}
-    with _opened(part) as (names, rows, schema):
-        columns = [n for n in names if n not in FIELDS] + list(ANSWER)
-        answers = _counted(scored_parts(rows, shared['models'], shared['today'], seen), counts)
-        with whole_file(fs, f"{root}/part-{part['number']:06}.parquet") as f: write_parquet(f, answer_schema(columns, schema), answers)
+    with _opened(part) as (names, parts, source):
+        schema = answer_schema([n for n in names if n not in FIELDS] + list(ANSWER), source)
+        answers = _counted(scored_parts(parts, schema, shared['models'], shared['today'], seen), counts)
+        with whole_file(fs, f"{root}/part-{part['number']:06}.parquet") as f: write_parquet(f, schema, answers)
     return {'part': part['number'], 'name': part['name'], **seen, 'alerts': counts.pop('est_atypique')[True], **{n: dict(c) for n, c in counts.items()}}
 
 @contextmanager
 def _opened(part):
-    "Column names, rows and Arrow schema of a part."
+    "Column names, tables and Arrow schema of a part."
     import fsspec
     import pyarrow as pa, pyarrow.parquet as pq
     if part['kind'] == 'bank':
         with connect(part['url']).connect() as connection:
             rows = (d | {n: o[n] for n in ('demande_id', 'client_id')} for d, o in all_dossiers(connection, after=part['after'], until=part['until']))
-            yield ['demande_id', 'client_id', *FIELDS], rows, pa.schema([('demande_id', pa.int64()), ('client_id', pa.int64())])
+            yield ['demande_id', 'client_id', *FIELDS], _tables(rows), pa.schema([('demande_id', pa.int64()), ('client_id', pa.int64())])
         return
     with fsspec.open(part['url'], 'rb') as raw:
-        rows = csv_rows(raw, lambda n: None) if part['kind'] == 'csv' else parquet_rows(raw, lambda n: None, part['groups'])
-        yield next(rows), rows, None if part['kind'] == 'csv' else pq.read_schema(raw)
+        parts = csv_parts(raw, lambda n: None) if part['kind'] == 'csv' else parquet_parts(raw, lambda n: None, groups=part['groups'])
+        yield next(parts), parts, None if part['kind'] == 'csv' else pq.read_schema(raw)
 
-def _counted(parts, counts):
-    for answers in parts:
-        for name in ('classe_risque', 'recommandation', 'est_atypique'): counts[name].update(a[name] for a in answers if a[name] is not None)
-        for a in answers:
-            if a['erreurs']: counts['erreurs'].update({s.split(' ', 1)[0] if s.split(' ', 1)[0] in FIELDS else 'row' for s in a['erreurs'].split('; ')})
-        yield answers
+def _tables(rows):
+    "Dossiers as Arrow tables."
+    import pyarrow as pa
+    while part := list(islice(rows, PART)): yield pa.table({n: [row[n] for row in part] for n in part[0]}), {}
+
+def _counted(tables, counts):
+    for table in tables:
+        for name in ('classe_risque', 'recommandation', 'est_atypique'):
+            counts[name].update({v['values']: v['counts'] for v in table[name].drop_null().value_counts().to_pylist()})
+        for text in table['erreurs'].drop_null().to_pylist():
+            counts['erreurs'].update({s.split(' ', 1)[0] if s.split(' ', 1)[0] in FIELDS else 'row' for s in text.split('; ')})
+        yield table
 
 # %% ../nbs/16_cluster.ipynb #dc4715b1
 def _load(artifacts, version, today, target):
