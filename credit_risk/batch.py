@@ -69,28 +69,30 @@ def _is_text(kind):
     import pyarrow as pa
     return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
-def _texts(cells):
-    "Text without the blanks around it; empty is missing. Only blanks that Python strips too."
-    import pyarrow.compute as pc
-    text = pc.ascii_trim_whitespace(cells)
-    return _only(text, pc.not_equal(text, ''))
-
-def _like(text, pattern):
-    "Whether each text has a form; false where missing."
-    import pyarrow.compute as pc
-    return pc.fill_null(pc.match_substring_regex(text, f'^(?:{pattern})$'), False)
-
 def _only(values, keep):
     import pyarrow as pa, pyarrow.compute as pc
     return pc.if_else(keep, values, pa.scalar(None, values.type))
+
+def _like(text, pattern):
+    "Texts of a form; missing where they have another."
+    import pyarrow.compute as pc
+    return _only(text, pc.match_substring_regex(text, f'^(?:{pattern})$'))
+
+def _cells(table, name):
+    "A column as one array; text without the blanks around it (only those that Python strips too), and missing where nothing is left."
+    import pyarrow as pa, pyarrow.compute as pc
+    if name not in table.column_names: return pa.nulls(len(table))
+    cells = table.column(name).combine_chunks()
+    if pa.types.is_dictionary(cells.type): cells = cells.dictionary_decode()
+    if not _is_text(cells.type): return cells
+    text = pc.ascii_trim_whitespace(cells)
+    return _only(text, pc.not_equal(text, ''))
 
 def _numbers(cells):
     "Floats, NaN where missing or not a number."
     import pyarrow as pa, pyarrow.compute as pc
     kind = cells.type
-    if _is_text(kind):
-        text = _texts(cells)
-        cells = _only(text, _like(text, r'-?(\d{1,15}(\.\d{0,15})?|\.\d{1,15})([eE][+-]?\d{1,2})?'))
+    if _is_text(kind): cells = _like(cells, r'-?(\d{1,15}(\.\d{0,15})?|\.\d{1,15})([eE][+-]?\d{1,2})?')
     elif not (pa.types.is_integer(kind) or pa.types.is_float32(kind) or pa.types.is_float64(kind)): cells = pa.nulls(len(cells), pa.float64())
     return pc.cast(cells, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
 
@@ -98,7 +100,7 @@ def _codes(cells, categories):
     "Positions in the categories, -1 where missing or none of them."
     import numpy as np
     if not _is_text(cells.type): return np.full(len(cells), -1)
-    found = _texts(cells).dictionary_encode()
+    found = cells.dictionary_encode()
     at = np.array([*(categories.index(v) if v in categories else -1 for v in found.dictionary.to_pylist()), -1])
     return at[found.indices.fill_null(len(at) - 1).to_numpy()]
 
@@ -108,8 +110,7 @@ def _days(cells):
     import pyarrow as pa, pyarrow.compute as pc
     kind = cells.type
     if _is_text(kind):
-        text = _texts(cells)
-        text = _only(text, _like(text, r'[0-9]{4}-[0-9]{2}-[0-9]{2}'))
+        text = _like(cells, r'[0-9]{4}-[0-9]{2}-[0-9]{2}')
         try: days = pc.cast(text, pa.date32())
         except pa.ArrowInvalid: days = pa.array([_day(v) for v in text.to_pylist()], pa.date32())    # a day that no calendar has
     elif pa.types.is_timestamp(kind) and kind.tz is None:
@@ -128,12 +129,9 @@ def _facts(table, today):
     "Every field by its column, and whether anything speaks against a row. Nothing that a request would refuse goes undoubted."
     import numpy as np
     import pandas as pd
-    import pyarrow as pa
-    facts, n = {}, len(table)
-    doubtful = np.zeros(n, dtype=bool)
+    facts, doubtful = {}, np.zeros(len(table), dtype=bool)
     for name, f in FIELDS.items():
-        cells = table.column(name).combine_chunks() if name in table.column_names else pa.nulls(n)
-        if pa.types.is_dictionary(cells.type): cells = cells.dictionary_decode()
+        cells = _cells(table, name)
         if f.kind == 'category': facts[name] = pd.Categorical.from_codes(_codes(cells, f.categories), f.categories)
         elif f.kind == 'date': facts[name] = _days(cells)
         else: facts[name] = _numbers(cells)
@@ -147,7 +145,6 @@ def _facts(table, today):
 def _empty(cells):
     "Where a cell holds nothing."
     import pyarrow as pa, pyarrow.compute as pc
-    if _is_text(cells.type): cells = _texts(cells)
     return pc.is_null(cells, nan_is_null=pa.types.is_floating(cells.type)).to_numpy(zero_copy_only=False)
 
 def _civil(days):
@@ -217,14 +214,15 @@ def score_table(
     "Many applications in a fraction of the time. A row's answer does not depend on the rows beside it."
     import numpy as np
     import pyarrow as pa
+    wrong = wrong or {}
     facts, doubtful = _facts(table, today)
-    doubtful[list(wrong or ())] = True
+    doubtful[list(wrong)] = True
     sound, rest = np.flatnonzero(~doubtful), np.flatnonzero(doubtful)
     if len(rest): facts = {name: column[sound] for name, column in facts.items()}
     schema, answers = answer_schema(ANSWER, None), _answers(facts, models)
     out = pa.table([pa.array(answers[f.name], f.type) for f in schema], schema=schema)
     if not len(rest): return out
-    rows = [row | {'erreurs': (wrong or {}).get(k)} for k, row in zip(rest.tolist(), _rows(table.take(pa.array(rest))))]
+    rows = [row | {'erreurs': wrong.get(k)} for k, row in zip(rest.tolist(), _rows(table.take(pa.array(rest))))]
     both = pa.concat_tables([out, pa.Table.from_pylist([score_row(row, models, today) for row in rows], schema=schema)])
     return both.take(pa.array(np.argsort(np.r_[sound, rest])))
 

@@ -237,13 +237,13 @@ def mensualite(d):
 @feature('Part du revenu prise par les crédits', 'Share of income taken by commitments', f'{_PRET} charges_mensuelles revenu_mensuel', +1, _PART, accord='e', motif='endettement')
 def taux_effort(d):
     "(mensualite + charges_mensuelles) / revenu_mensuel"
-    return ratio(mensualite(d) + d['charges_mensuelles'], d['revenu_mensuel'])
+    return ratio(d['mensualite'] + d['charges_mensuelles'], d['revenu_mensuel'])
 
 @feature('Reste à vivre par personne', 'Residual income per head', f'{_PRET} charges_mensuelles revenu_mensuel personnes_a_charge situation_familiale', -1, _EUR,
          motif='reste_a_vivre', absent='income, commitments or instalment is not known; dependants and partner that are not known count as none')
 def reste_a_vivre(d):
     "(revenu_mensuel - charges_mensuelles - mensualite) / (1 + dependants + 1 for a partner)"
-    return (d['revenu_mensuel'] - d['charges_mensuelles'] - mensualite(d)) / (1 + known(d['personnes_a_charge'], 0) + one_of(d['situation_familiale'], ('marie', 'pacse')))
+    return (d['revenu_mensuel'] - d['charges_mensuelles'] - d['mensualite']) / (1 + known(d['personnes_a_charge'], 0) + one_of(d['situation_familiale'], ('marie', 'pacse')))
 
 # %% ../nbs/05_features.ipynb #f2e97595
 @feature('Montant en mois de revenu', 'Amount in months of income', 'montant revenu_mensuel', +1, _MOIS, motif='revenu')
@@ -254,7 +254,7 @@ def montant_sur_revenu(d):
 @feature('Mensualité sur crédits du compte', 'Instalment over account credits', f'{_PRET} credits_moyens_12m', +1, _PART, accord='e', motif='endettement')
 def mensualite_sur_credits(d):
     "mensualite / credits_moyens_12m"
-    return ratio(mensualite(d), d['credits_moyens_12m'])
+    return ratio(d['mensualite'], d['credits_moyens_12m'])
 
 @feature('Épargne sur montant demandé', 'Savings over the amount', 'epargne montant', -1, _PART, accord='e', motif='epargne')
 def epargne_sur_montant(d):
@@ -265,7 +265,7 @@ def epargne_sur_montant(d):
 @feature('Solde moyen en mensualités', 'Mean balance in instalments', f'solde_moyen_12m {_PRET}', -1, _FOIS, motif='solde')
 def solde_en_mensualites(d):
     "solde_moyen_12m / mensualite"
-    return ratio(d['solde_moyen_12m'], mensualite(d))
+    return ratio(d['solde_moyen_12m'], d['mensualite'])
 
 @feature('Tendance du solde', 'Trend of the balance', 'solde_moyen_3m solde_moyen_12m credits_moyens_12m', -1, _PART, accord='e', motif='tendance')
 def tendance_solde(d):
@@ -331,7 +331,7 @@ def features(
     d = dossier.copy()
     for n in _NUMBERS:
         if d[n] is None: d[n] = nan
-    d['mensualite'] = mensualite(d)    # four formulas read it
+    d['mensualite'] = mensualite(d)    # once: four formulas read it
     return {name: formula(d) for name, formula in _FORMULAS}
 
 def feature_columns(
