@@ -9,11 +9,13 @@ __all__ = ['PART_ROWS', 'local_workers', 'run_parts', 'write_bank', 'portfolio_p
 import json, os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from threading import Lock
+from time import monotonic, sleep
 
 from .artifacts import current_version
 from .bank import BLOCK_SIZE, simulate
@@ -23,11 +25,17 @@ from .database import TABLES, all_dossiers, application_ranges, connect
 from .scoring import check_golden, load_models
 
 # %% ../nbs/16_cluster.ipynb #3ef49fc0
-_SHARED = {}    # in a worker: name of a job to what its parts share
+_SHARED:dict = {}    # in a worker: id of a job to what its parts share
+_MAKING = Lock()
 
-def _part(part, task, job):
+def _part(part, task, make, job):
     from credit_risk import cluster    # by name: a function sent by a notebook would bring an empty dict of its own
-    return task(part, cluster._SHARED[job])
+    with cluster._MAKING:
+        if job not in cluster._SHARED:
+            while len(cluster._SHARED) > 2: cluster._SHARED.pop(next(iter(cluster._SHARED)))    # of jobs long gone
+            cluster._SHARED[job] = make()
+        shared = cluster._SHARED[job]
+    return task(part, shared)
 
 _SETTINGS = {'distributed.scheduler.allowed-failures': 20,    # a part may see as many workers die as there are mishaps in a night; only a part that kills its workers is given up
              'distributed.worker.daemon': True,
@@ -40,10 +48,20 @@ def local_workers(
     n:int|None=None,          # workers; default: one a core
     **more                    # of `distributed.LocalCluster`
 )->Iterator:                  # LocalCluster
-    "Dask workers on this machine, one thread each, set for jobs of columns."
+    "Dask workers on this machine, one thread each, set for jobs of columns. One that dies is replaced, even if it dies while it starts."
     from dask import config
     from distributed import LocalCluster
-    with config.set(_SETTINGS), LocalCluster(n_workers=n or os.cpu_count(), threads_per_worker=1, host='127.0.0.1', dashboard_address=None, **more) as cluster: yield cluster
+    from tornado.ioloop import PeriodicCallback
+    n = n or os.cpu_count()
+    with config.set(_SETTINGS), LocalCluster(n_workers=n, threads_per_worker=1, host='127.0.0.1', dashboard_address=None, **more) as cluster:
+        again = cluster.periodic_callbacks['replace'] = PeriodicCallback(partial(_replace, cluster, n), 1000)
+        cluster.loop.add_callback(again.start)
+        yield cluster
+
+def _replace(cluster, n):
+    "New workers for those whose nanny gave up: it does where its worker dies before it has started, and Dask leaves it at that."
+    for name in [k for k, nanny in cluster.workers.items() if nanny.status.name in ('closed', 'failed')]: del cluster.workers[name]
+    cluster.scale(n)
 
 @contextmanager
 def _client(scheduler):
@@ -58,34 +76,35 @@ def run_parts(
     task:Callable,            # (part, shared) to result; importable, so that a worker finds it
     parts:Iterable,           # what distinguishes one call from another
     make:Callable,            # () to what all parts share; raises where this worker must not take part
-    scheduler:str|None=None   # None: this process; 'local': a worker a core; tcp://HOST:8786: a Dask scheduler
+    scheduler:str|None=None,  # None: this process; 'local': a worker a core; tcp://HOST:8786: a Dask scheduler
+    patience:float=60         # seconds without any worker after which the job is given up
 )->Iterator:                  # results, in the order in which they are ready
-    "Run a task on every part. A part whose worker dies is run again by another; a part that fails ends the job."
+    "Run a task on every part. A part whose worker dies is run again by another; a part that fails ends the job, and so does a lack of workers (RuntimeError)."
     if scheduler is None:
         shared = make()
         for part in parts: yield task(part, shared)
         return
-    from distributed import as_completed
+    from distributed import CancelledError, as_completed
     with _client(scheduler) as client:
-        job = f'credit-risk-{os.urandom(8).hex()}'
-        client.register_plugin(_sharing(job, make))
+        futures = client.map(_part, list(parts), task=task, make=make, job=os.urandom(8).hex(), pure=False, batch_size=256)
+        ready = as_completed(futures)
+        del futures    # else a result stays in its worker until the last one is there
         try:
-            for future in as_completed(client.map(_part, list(parts), task=task, job=job, pure=False, batch_size=256)):
-                yield future.result()
-                future.release()
-        finally: client.unregister_worker_plugin(job)
+            while ready.count():
+                _await(client, ready, patience)
+                yield next(ready).result()
+        except CancelledError as e: raise RuntimeError(f'the connection to the Dask scheduler {scheduler} is lost, and parts are left: run the job again') from e
 
-def _sharing(job, make):
-    from distributed.diagnostics.plugin import WorkerPlugin
-    class Sharing(WorkerPlugin):
-        name = job
-        def setup(self, worker):
-            from credit_risk import cluster
-            cluster._SHARED[job] = make()
-        def teardown(self, worker):
-            from credit_risk import cluster
-            cluster._SHARED.pop(job, None)
-    return Sharing()
+def _await(client, ready, patience):
+    "Wait until a part is done; raise where no worker could do one."
+    asked = last = monotonic()
+    while not ready.has_ready():
+        sleep(.05)
+        if (now := monotonic()) - asked < 1 or client.status != 'running': continue    # of a lost scheduler `ready` tells
+        asked = now
+        with suppress(OSError):
+            if client.nthreads(): last = now
+        if now - last > patience: raise RuntimeError(f'the Dask scheduler {client.scheduler.address} has had no worker for {patience:g} s, and parts are left: start workers (dask worker {client.scheduler.address}) and run the job again')
 
 # %% ../nbs/16_cluster.ipynb #46cd7561
 def _columns(columns):
