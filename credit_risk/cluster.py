@@ -67,6 +67,7 @@ def _replace(cluster, n):
 def _client(scheduler):
     from distributed import Client
     if scheduler != 'local':
+        if '://' not in scheduler: raise ValueError(f'the scheduler is local or an address such as tcp://HOST:8786, not {scheduler}')
         with Client(scheduler) as client: yield client
         return
     with local_workers() as cluster, Client(cluster) as client: yield client
