@@ -50,13 +50,20 @@ def local_workers(
 )->Iterator:                  # LocalCluster
     "Dask workers on this machine, one thread each, set for jobs of columns. One that dies is replaced, even if it dies while it starts."
     from dask import config
-    from distributed import LocalCluster
     from tornado.ioloop import PeriodicCallback
     n = n or os.cpu_count()
-    with config.set(_SETTINGS), LocalCluster(n_workers=n, threads_per_worker=1, host='127.0.0.1', dashboard_address=None, **more) as cluster:
+    with config.set(_SETTINGS), _local_cluster(n_workers=n, threads_per_worker=1, host='127.0.0.1', dashboard_address=None, **more) as cluster:
         again = cluster.periodic_callbacks['replace'] = PeriodicCallback(partial(_replace, cluster, n), 1000)
         cluster.loop.add_callback(again.start)
         yield cluster
+
+def _local_cluster(**settings):
+    "Dask's, which fails where one of its first workers dies; so up to three times."
+    from distributed import LocalCluster
+    for _ in range(3):
+        try: return LocalCluster(**settings)
+        except RuntimeError as e: failure = e
+    raise RuntimeError('the Dask workers of this machine do not start, see above; a script that starts them must be a file, and do so under if __name__ == "__main__"') from failure
 
 def _replace(cluster, n):
     "New workers for those whose nanny gave up: it does where its worker dies before it has started, and Dask leaves it at that."
