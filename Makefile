@@ -109,7 +109,8 @@ docs: $(or $(wildcard $(VENV)/.dev),$(VENV)/.docs) openmp ## the notebooks as a 
 
 # everything that a machine can say of the text: style, types, links, and notebooks that are clean and exported
 lint: $(VENV)/.dev lint-workflows ## style, types, links, clean and exported notebooks
-	$(BIN)/ruff check api tests setup.py nbs/pages credit_risk
+	$(BIN)/ruff format --check -q
+	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/python nbs/pages/links.py
 	@before=$$(cat $(SOURCES) | sha256sum); $(BIN)/nbdev_export && $(BIN)/nbdev_clean && test "$$before" = "$$(cat $(SOURCES) | sha256sum)" \

@@ -1,4 +1,5 @@
 """The service: one endpoint that decides, and what is needed around it."""
+
 import os
 
 from flask import Flask
@@ -12,7 +13,12 @@ from .models import Promoted
 from .service import Service
 from .surroundings import Surroundings
 
-ROUTES = (decisions, desk, operation, pages)  # each has `routes`, a Blueprint, and `PATHS`, what it says of itself in OpenAPI
+ROUTES = (
+    decisions,
+    desk,
+    operation,
+    pages,
+)  # each has `routes`, a Blueprint, and `PATHS`, what it says of itself in OpenAPI
 
 
 def create_app(config: dict | None = None) -> Flask:
@@ -20,8 +26,13 @@ def create_app(config: dict | None = None) -> Flask:
     settings = read_config({**os.environ, **(config or {})})
     logs.configure(settings.log_level)
     app = Flask("credit-risk", static_folder=None)
-    app.extensions["credit-risk"] = Service(settings, KeyRing(settings.engine, settings.key, settings.rate), Promoted(settings.artifacts),
-                                            Writer(settings.engine), BodyDeadline(settings.body_seconds))
+    app.extensions["credit-risk"] = Service(
+        settings,
+        KeyRing(settings.engine, settings.key, settings.rate),
+        Promoted(settings.artifacts),
+        Writer(settings.engine),
+        BodyDeadline(settings.body_seconds),
+    )
     app.extensions["openapi"] = openapi.document(*(module.PATHS for module in ROUTES))
     problems.register(app)
     for module in ROUTES:

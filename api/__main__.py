@@ -1,4 +1,5 @@
 """`python -m api`: serve on this machine."""
+
 import argparse
 import os
 import secrets
@@ -29,16 +30,33 @@ def local_key() -> str:
 
 
 def main(argv=None) -> int:
-    parser = argparse.ArgumentParser("python -m api", description="Serve POST /score and the page. Configured by CREDIT_RISK_DATABASE_URL, "
-                                     "CREDIT_RISK_ARTIFACTS, and CREDIT_RISK_API_KEY or CREDIT_RISK_API_KEY_FILE.")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
-    parser.add_argument("--port", default=os.environ.get("PORT") or "8000", help="port to listen on (default: PORT, or 8000)")
+    parser = argparse.ArgumentParser(
+        "python -m api",
+        description="Serve POST /score and the page. Configured by CREDIT_RISK_DATABASE_URL, "
+        "CREDIT_RISK_ARTIFACTS, and CREDIT_RISK_API_KEY or CREDIT_RISK_API_KEY_FILE.",
+    )
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: this machine only)"
+    )
+    parser.add_argument(
+        "--port",
+        default=os.environ.get("PORT") or "8000",
+        help="port to listen on (default: PORT, or 8000)",
+    )
     parser.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
-    parser.add_argument("--print-key", action="store_true", help="print an address that carries the key, and make a key where none is configured")
+    parser.add_argument(
+        "--print-key",
+        action="store_true",
+        help="print an address that carries the key, and make a key where none is configured",
+    )
     args = parser.parse_args(argv)
-    if args.workers > 1 and "PROMETHEUS_MULTIPROC_DIR" not in os.environ:  # read when its library is imported, which is done by now
+    if (
+        args.workers > 1 and "PROMETHEUS_MULTIPROC_DIR" not in os.environ
+    ):  # read when its library is imported, which is done by now
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=METRICS)
-        os.execv(sys.executable, [sys.executable, "-m", "api", *(sys.argv[1:] if argv is None else argv)])
+        os.execv(
+            sys.executable, [sys.executable, "-m", "api", *(sys.argv[1:] if argv is None else argv)]
+        )
     try:
         if not args.port.isdecimal() or not 0 < int(args.port) < 65536:
             raise ConfigError(f"PORT must be a whole number between 1 and 65535, not {args.port}")

@@ -1,4 +1,5 @@
 """From the bytes of a request to a dossier: what is not JSON proper, or not an application, is refused with every reason at once."""
+
 import json
 import re
 from datetime import date
@@ -30,12 +31,23 @@ def read_body(environ: dict, deadline: BodyDeadline, largest: int = MAX_BODY) ->
     "The body. One that is too large is read to its end and dropped part by part, or its sender would not see the answer."
     stated, stream, body = environ.get("CONTENT_LENGTH") or "", environ["wsgi.input"], b""
     # without a length the server must know where the body ends
-    length = int(stated) if stated.isascii() and stated.isdigit() else largest + 1 if environ.get("wsgi.input_terminated") else 0
+    length = (
+        int(stated)
+        if stated.isascii() and stated.isdigit()
+        else largest + 1
+        if environ.get("wsgi.input_terminated")
+        else 0
+    )
     with deadline.reading(environ.get("REMOTE_ADDR", "")) as ended:
-        while len(body) < min(length, largest + 1) and (part := stream.read(min(length, largest + 1) - len(body))):
+        while len(body) < min(length, largest + 1) and (
+            part := stream.read(min(length, largest + 1) - len(body))
+        ):
             body += part
         if ended() or stated and len(body) < min(length, largest + 1):
-            raise Problem("body-timeout" if ended() else "malformed-json", "" if ended() else "The body is shorter than its Content-Length.")
+            raise Problem(
+                "body-timeout" if ended() else "malformed-json",
+                "" if ended() else "The body is shorter than its Content-Length.",
+            )
         if len(body) <= largest:
             return body
         left = MAX_DROPPED
@@ -52,16 +64,25 @@ def read_json(body: bytes):
         text = body.decode("utf-8")
         value = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
         if re.search(r"\\u[dD][89a-fA-F]", text):
-            json.dumps(value, ensure_ascii=False).encode("utf-8")  # half of a surrogate pair is no character
+            json.dumps(value, ensure_ascii=False).encode(
+                "utf-8"
+            )  # half of a surrogate pair is no character
     except UnicodeError:
         raise Problem("malformed-json", "The body is not valid UTF-8 text.") from None
     except json.JSONDecodeError as e:
-        raise Problem("malformed-json", f"The body is not JSON: {e.msg} at line {e.lineno}, column {e.colno}.") from None
+        raise Problem(
+            "malformed-json", f"The body is not JSON: {e.msg} at line {e.lineno}, column {e.colno}."
+        ) from None
     except RecursionError:
         raise Problem("malformed-json", "The body is nested too deeply.") from None
     except ValueError as e:
         known = str(e).endswith(("is not JSON", "in an object"))
-        raise Problem("malformed-json", f"The body is not JSON: {e}." if known else "The body holds a number with too many digits.") from None
+        raise Problem(
+            "malformed-json",
+            f"The body is not JSON: {e}."
+            if known
+            else "The body holds a number with too many digits.",
+        ) from None
     return value
 
 
@@ -85,17 +106,32 @@ def dossier_of(body, engine: sa.Engine, today: date) -> tuple[int | None, dict]:
     except sa.exc.SQLAlchemyError:
         raise Problem("bank-unavailable") from None
     if dossier is None:  # named together with what else is wrong
-        unknown = {"pointer": "/client_id", "detail": f"client_id {client_id} is not a client of the bank"}
+        unknown = {
+            "pointer": "/client_id",
+            "detail": f"client_id {client_id} is not a client of the bank",
+        }
         raise Problem("invalid-fields" if errors else "unknown-client", errors=[unknown, *errors])
     if errors:
         raise Problem("invalid-fields", errors=errors)
     if wrong := disagreements(dossier, today):
-        raise Problem("invalid-fields", errors=[{"pointer": "/client_id", "detail": f"the bank's facts of client {client_id} cannot be scored: {text}"}
-                                                for text in wrong.values()])
+        raise Problem(
+            "invalid-fields",
+            errors=[
+                {
+                    "pointer": "/client_id",
+                    "detail": f"the bank's facts of client {client_id} cannot be scored: {text}",
+                }
+                for text in wrong.values()
+            ],
+        )
     return client_id, dossier
 
 
 def check_media_type(environ: dict) -> None:
     given = environ.get("CONTENT_TYPE")
-    if given != "application/json" and request.mimetype != "application/json" or environ.get("HTTP_CONTENT_ENCODING", "identity") != "identity":
+    if (
+        given != "application/json"
+        and request.mimetype != "application/json"
+        or environ.get("HTTP_CONTENT_ENCODING", "identity") != "identity"
+    ):
         raise Problem("unsupported-media-type")

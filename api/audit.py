@@ -1,4 +1,5 @@
 """One row for each decision, chained by hashes, durable before the answer leaves. The only module of the API that opens `sql/`."""
+
 import fcntl
 import threading
 import time
@@ -27,18 +28,35 @@ class Repeated(Exception):
 @dataclass
 class Waiting:
     "A row, and what became of it."
+
     row: dict
-    once: dict | None         # its row of `idempotence`
+    once: dict | None  # its row of `idempotence`
     done: bool = False
     failure: Exception | None = None
     told: threading.Lock = field(default_factory=threading.Lock)  # taken by who waits
 
 
-def row_to_write(decision_id: str, cle: str, client_id: int | None, dossier: dict, resultat: str, modele_version: str, once: tuple[str, str] | None = None) -> Waiting:
+def row_to_write(
+    decision_id: str,
+    cle: str,
+    client_id: int | None,
+    dossier: dict,
+    resultat: str,
+    modele_version: str,
+    once: tuple[str, str] | None = None,
+) -> Waiting:
     "A decision for the audit; `once`, an Idempotency-Key and the hash of its body, is committed with it."
-    row = {"decision_id": decision_id, "horodatage": datetime.now(UTC).isoformat(timespec="microseconds"), "cle": cle,
-           "dossier": stored_dossier(dossier, client_id), "resultat": resultat, "modele_version": modele_version}
-    return Waiting(row, once and {"cle": cle, "jeton": once[0], "corps": once[1], "decision_id": decision_id})
+    row = {
+        "decision_id": decision_id,
+        "horodatage": datetime.now(UTC).isoformat(timespec="microseconds"),
+        "cle": cle,
+        "dossier": stored_dossier(dossier, client_id),
+        "resultat": resultat,
+        "modele_version": modele_version,
+    }
+    return Waiting(
+        row, once and {"cle": cle, "jeton": once[0], "corps": once[1], "decision_id": decision_id}
+    )
 
 
 class Writer:
@@ -49,7 +67,10 @@ class Writer:
 
     def __init__(self, engine: sa.Engine):
         self.engine = engine
-        self.texts = {name: driver_query(name, engine) for name in ("append_decision", "begin_chain", "extend_chain", "remember_answer")}
+        self.texts = {
+            name: driver_query(name, engine)
+            for name in ("append_decision", "begin_chain", "extend_chain", "remember_answer")
+        }
         self.waiting, self.arriving, self.led = [], threading.Lock(), False
         self.door = None
         self.begin_chain()
@@ -109,10 +130,17 @@ class Writer:
             rang += 1
             one.row |= {"ecrivain": self.ecrivain, "rang": rang, "hash_precedent": previous}
             one.row["hash"] = previous = row_hash(one.row)
-        end = {"ecrivain": self.ecrivain, "rang": rang, "hash": previous, "rang_precedent": self.rang}
+        end = {
+            "ecrivain": self.ecrivain,
+            "rang": rang,
+            "hash": previous,
+            "rang_precedent": self.rang,
+        }
         with self._turn(), self.engine.begin() as connection:
             connection.exec_driver_sql(self.texts["append_decision"], [one.row for one in batch])
-            moved = connection.exec_driver_sql(self.texts["extend_chain" if self.rang else "begin_chain"], end).rowcount
+            moved = connection.exec_driver_sql(
+                self.texts["extend_chain" if self.rang else "begin_chain"], end
+            ).rowcount
             if moved != 1:
                 raise AuditError("the end of the chain is not where this writer left it")
             if once := [one.once for one in batch if one.once]:
@@ -150,13 +178,19 @@ class Writer:
 def answer_given(engine: sa.Engine, cle: str, jeton: str) -> tuple[str, str] | None:
     "The hash of the body and the answer that belong to an Idempotency-Key of a caller."
     with engine.connect() as connection:
-        return connection.execute(sa.text(query("answer_given")), {"cle": cle, "jeton": jeton}).first()
+        return connection.execute(
+            sa.text(query("answer_given")), {"cle": cle, "jeton": jeton}
+        ).first()
 
 
 def decision(engine: sa.Engine, decision_id: str) -> Mapping | None:
     "One row of the audit."
     with engine.connect() as connection:
-        return connection.execute(sa.text(query("decision_by_id")), {"decision_id": decision_id}).mappings().first()
+        return (
+            connection.execute(sa.text(query("decision_by_id")), {"decision_id": decision_id})
+            .mappings()
+            .first()
+        )
 
 
 def answers(engine: sa.Engine) -> None:

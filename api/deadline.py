@@ -3,6 +3,7 @@
 The server reads a body inside a call that cannot be interrupted, and does not say on which socket. So the reads that last are watched from a
 thread of their own: the connections of that address on which nothing was answered for as long are shut for reading, the read then ends
 short, and the caller gets a 408. An idle connection may be among them; its caller opens another, as HTTP expects. Linux only."""
+
 import os
 import socket
 import struct
@@ -48,8 +49,16 @@ def _shut(address, seconds):
             if not os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):
                 continue
             with socket.socket(fileno=os.dup(int(name))) as s:
-                if s.family in (socket.AF_INET, socket.AF_INET6) and s.type == socket.SOCK_STREAM and s.getpeername()[0] == address:
-                    [quiet] = struct.unpack_from("I", s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, LAST_SENT + 4), LAST_SENT)
+                if (
+                    s.family in (socket.AF_INET, socket.AF_INET6)
+                    and s.type == socket.SOCK_STREAM
+                    and s.getpeername()[0] == address
+                ):
+                    [quiet] = struct.unpack_from(
+                        "I",
+                        s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, LAST_SENT + 4),
+                        LAST_SENT,
+                    )
                     if quiet >= 1000 * seconds:
                         s.shutdown(socket.SHUT_RD)
         except OSError:  # gone, or a listener

@@ -1,4 +1,5 @@
 """POST /score and POST /score/batch decide, once the audit rows are durable; GET /decisions reads one again."""
+
 import hashlib
 import json
 import re
@@ -27,21 +28,27 @@ routes = Blueprint("decisions", __name__)
 
 class FieldErrors(BaseModel):
     "Why an application of a batch has no decision."
+
     errors: list[openapi.FieldError]
 
 
 class Batch(BaseModel):
     "Several applications, each as POST /score takes it."
-    applications: list[InlineRequest | ClientRequest] = PydanticField(min_length=1, max_length=MAX_BATCH)
+
+    applications: list[InlineRequest | ClientRequest] = PydanticField(
+        min_length=1, max_length=MAX_BATCH
+    )
 
 
 class Answers(BaseModel):
     "In the order of the applications: a decision, or the errors of the application."
+
     resultats: list[Result | FieldErrors]
 
 
 class Decision(BaseModel):
     "A row of the audit."
+
     decision_id: str
     horodatage: str = PydanticField(description="UTC, ISO 8601")
     cle: str = PydanticField(description="name of the API key that asked")
@@ -52,7 +59,9 @@ class Decision(BaseModel):
     rang: int = PydanticField(description="place in the writer's chain")
     hash_precedent: str
     hash: str
-    intacte: bool = PydanticField(description="whether the row still has its hash; credit-risk audit verify checks the whole chain")
+    intacte: bool = PydanticField(
+        description="whether the row still has its hash; credit-risk audit verify checks the whole chain"
+    )
 
 
 def _read(value, s):
@@ -75,7 +84,10 @@ def _answer(text, **headers):
 def _idempotency_key(environ):
     jeton = environ.get("HTTP_IDEMPOTENCY_KEY")
     if jeton is not None and not re.fullmatch(r"[!-~]{1,128}", jeton):
-        raise Problem("bad-request", "Idempotency-Key must be 1 to 128 printable ASCII characters, without spaces.")
+        raise Problem(
+            "bad-request",
+            "Idempotency-Key must be 1 to 128 printable ASCII characters, without spaces.",
+        )
     return jeton
 
 
@@ -93,7 +105,10 @@ def _given(s, caller, jeton, corps):
 
 
 def _not_recorded(e):
-    log.error("the audit row was not written", extra={"reason": str(e) if isinstance(e, audit.AuditError) else type(e).__name__})
+    log.error(
+        "the audit row was not written",
+        extra={"reason": str(e) if isinstance(e, audit.AuditError) else type(e).__name__},
+    )
     return Problem("audit-unavailable")
 
 
@@ -103,7 +118,9 @@ def _decisions(classe_risque, recommandation, est_atypique):
 
 
 def _count(result):
-    _decisions(result["classe_risque"], result["recommandation"], result["anomalie"]["est_atypique"]).inc()
+    _decisions(
+        result["classe_risque"], result["recommandation"], result["anomalie"]["est_atypique"]
+    ).inc()
 
 
 @routes.post("/score")
@@ -120,7 +137,11 @@ def post_score():
     models = s.models.now
     text, result = _decide(environ[ID], dossier, models, scenario)
     try:
-        s.writer.append(audit.row_to_write(environ[ID], caller.nom, client_id, dossier, text, models.version, once))
+        s.writer.append(
+            audit.row_to_write(
+                environ[ID], caller.nom, client_id, dossier, text, models.version, once
+            )
+        )
     except audit.Repeated as e:
         if given := _given(s, caller, *once):
             return given
@@ -137,11 +158,26 @@ def post_batch():
     s, environ = service(), request.environ
     check_media_type(environ)
     if "HTTP_IDEMPOTENCY_KEY" in environ:
-        raise Problem("bad-request", "Idempotency-Key is for POST /score: a batch has no single answer to repeat.")
+        raise Problem(
+            "bad-request",
+            "Idempotency-Key is for POST /score: a batch has no single answer to repeat.",
+        )
     caller, value = environ[CALLER], read_json(read_body(environ, s.deadline, MAX_BATCH_BODY))
     applications = value.get("applications") if isinstance(value, dict) else None
-    if not isinstance(applications, list) or not 1 <= len(applications) <= MAX_BATCH or len(value) > 1:
-        raise Problem("invalid-fields", errors=[{"pointer": "/applications", "detail": f"applications must be a list of 1 to {MAX_BATCH} applications, and the only member of the body"}])
+    if (
+        not isinstance(applications, list)
+        or not 1 <= len(applications) <= MAX_BATCH
+        or len(value) > 1
+    ):
+        raise Problem(
+            "invalid-fields",
+            errors=[
+                {
+                    "pointer": "/applications",
+                    "detail": f"applications must be a list of 1 to {MAX_BATCH} applications, and the only member of the body",
+                }
+            ],
+        )
     spend(s.keys, caller, len(applications) - 1)
     models, answers, rows, given = s.models.now, [], [], []
     for i, one in enumerate(applications):
@@ -152,11 +188,23 @@ def post_batch():
         except Problem as e:
             if e.errors is None:
                 raise
-            answers.append(json.dumps({"errors": [error | {"pointer": f"/applications/{i}{error['pointer']}"} for error in e.errors]}, ensure_ascii=False))
+            answers.append(
+                json.dumps(
+                    {
+                        "errors": [
+                            error | {"pointer": f"/applications/{i}{error['pointer']}"}
+                            for error in e.errors
+                        ]
+                    },
+                    ensure_ascii=False,
+                )
+            )
             continue
         answers.append(text)
         given.append(result)
-        rows.append(audit.row_to_write(decision_id, caller.nom, client_id, dossier, text, models.version))
+        rows.append(
+            audit.row_to_write(decision_id, caller.nom, client_id, dossier, text, models.version)
+        )
     if rows:
         try:
             s.writer.append_all(rows)
@@ -177,25 +225,62 @@ def get_decision(decision_id):
     if row is None:
         raise Problem("unknown-decision")
     parts = {name: json.loads(row[name]) for name in ("dossier", "resultat")}
-    return _answer(json.dumps({**row, **parts, "intacte": row_hash(row) == row["hash"]}, ensure_ascii=False))
+    return _answer(
+        json.dumps({**row, **parts, "intacte": row_hash(row) == row["hash"]}, ensure_ascii=False)
+    )
 
 
 REFUSED = openapi.problems(*openapi.GUARDED, *openapi.APPLICATION, "audit-unavailable")
 PATHS = {
-    "/score": {"post": {
-        "operationId": "score", "summary": "Score one application", "security": openapi.KEY,
-        "description": "Facts inline, or client_id to read them from the bank as of date_demande. "
-                       "A decision is answered only once its audit row is durable.",
-        "parameters": [{"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
-                        "description": "with the same body the decision already given is repeated, with another body the answer is 409"}],
-        "requestBody": openapi.body(InlineRequest, ClientRequest, example=EXAMPLE),
-        "responses": openapi.answer(Result, "The decision") | REFUSED | openapi.problems("key-reused")}},
-    "/score/batch": {"post": {
-        "operationId": "scoreBatch", "summary": f"Score up to {MAX_BATCH} applications in at most {MAX_BATCH_BODY // 1024} kB", "security": openapi.KEY,
-        "description": "Each application is decided and recorded by itself, or has its own errors. Against the rate limit each one counts.",
-        "requestBody": openapi.body(Batch, example={"applications": [EXAMPLE]}),
-        "responses": openapi.answer(Answers, "The decisions, once all of them are durable") | REFUSED}},
-    "/decisions/{decision_id}": {"get": {
-        "operationId": "decision", "summary": "A decision with its explanation, as it was recorded", "security": openapi.KEY,
-        "parameters": [{"name": "decision_id", "in": "path", "required": True, "schema": {"type": "string"}}],
-        "responses": openapi.answer(Decision, "The row of the audit") | openapi.problems(*openapi.GUARDED, "unknown-decision", "not-found", "bank-unavailable")}}}
+    "/score": {
+        "post": {
+            "operationId": "score",
+            "summary": "Score one application",
+            "security": openapi.KEY,
+            "description": "Facts inline, or client_id to read them from the bank as of date_demande. "
+            "A decision is answered only once its audit row is durable.",
+            "parameters": [
+                {
+                    "name": "Idempotency-Key",
+                    "in": "header",
+                    "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
+                    "description": "with the same body the decision already given is repeated, with another body the answer is 409",
+                }
+            ],
+            "requestBody": openapi.body(InlineRequest, ClientRequest, example=EXAMPLE),
+            "responses": openapi.answer(Result, "The decision")
+            | REFUSED
+            | openapi.problems("key-reused"),
+        }
+    },
+    "/score/batch": {
+        "post": {
+            "operationId": "scoreBatch",
+            "summary": f"Score up to {MAX_BATCH} applications in at most {MAX_BATCH_BODY // 1024} kB",
+            "security": openapi.KEY,
+            "description": "Each application is decided and recorded by itself, or has its own errors. Against the rate limit each one counts.",
+            "requestBody": openapi.body(Batch, example={"applications": [EXAMPLE]}),
+            "responses": openapi.answer(Answers, "The decisions, once all of them are durable")
+            | REFUSED,
+        }
+    },
+    "/decisions/{decision_id}": {
+        "get": {
+            "operationId": "decision",
+            "summary": "A decision with its explanation, as it was recorded",
+            "security": openapi.KEY,
+            "parameters": [
+                {
+                    "name": "decision_id",
+                    "in": "path",
+                    "required": True,
+                    "schema": {"type": "string"},
+                }
+            ],
+            "responses": openapi.answer(Decision, "The row of the audit")
+            | openapi.problems(
+                *openapi.GUARDED, "unknown-decision", "not-found", "bank-unavailable"
+            ),
+        }
+    },
+}

@@ -1,4 +1,5 @@
 """Who calls, whether they may, and how often: `@require("score")` on a route is all that it takes."""
+
 import hmac
 from functools import wraps
 from math import ceil
@@ -19,6 +20,7 @@ CHALLENGE = {"WWW-Authenticate": 'Bearer realm="credit-risk"'}
 
 class Rate(NamedTuple):
     "So many calls in so many seconds."
+
     calls: int
     seconds: int
 
@@ -65,7 +67,10 @@ class KeyRing:
 
         A bucket that drains at the rate, as a moment at which it is empty: one number a key, no window at whose edge twice the rate passes,
         and no thread to tidy up, which cost the limiters of the packages more than the decision itself."""
-        now, cost = monotonic(), self.rate.seconds * min(applications, self.rate.calls) / self.rate.calls
+        now, cost = (
+            monotonic(),
+            self.rate.seconds * min(applications, self.rate.calls) / self.rate.calls,
+        )
         with self.counting:
             empty = max(self.spent.get(key.nom, now), now) + cost
             if empty - now > self.rate.seconds:
@@ -97,5 +102,7 @@ def require(scope: str):
             spend(keys, key)
             environ[CALLER] = key
             return view(*args, **kwargs)
+
         return guarded
+
     return guard

@@ -1,4 +1,5 @@
 """One JSON object a line on stderr. A line names a request, a key and a version; it never holds a fact of a client, a body or an address with an identifier in it."""
+
 import json
 import logging
 import sys
@@ -17,7 +18,11 @@ class JsonLines(logging.Formatter):
     "A record as one line of JSON, with the id of the request that it belongs to."
 
     def format(self, record: logging.LogRecord) -> str:
-        line = {"time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"), "level": record.levelname.lower(), "event": record.getMessage()}
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+        }
         if has_request_context():
             line["request_id"] = request.environ.get(ID)
         line |= {name: value for name, value in record.__dict__.items() if name not in PLAIN}
@@ -25,14 +30,28 @@ class JsonLines(logging.Formatter):
             kind, _, trace = record.exc_info
             while trace and trace.tb_next:
                 trace = trace.tb_next
-            line["exception"] = f"{kind.__name__} at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else kind.__name__
+            line["exception"] = (
+                f"{kind.__name__} at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+                if trace
+                else kind.__name__
+            )
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
 def request_line(line: dict) -> None:
     "One request. Past the machinery of logging, which costs a request more than its line."
     with suppress(OSError):  # a log that cannot be written, as on a full disk, is no reason to fail
-        sys.stderr.write(to_json({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "level": "info", "event": "request", **line}).decode() + "\n")
+        sys.stderr.write(
+            to_json(
+                {
+                    "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                    "level": "info",
+                    "event": "request",
+                    **line,
+                }
+            ).decode()
+            + "\n"
+        )
 
 
 def configure(level: str) -> None:

@@ -1,15 +1,41 @@
 """What Prometheus reads. With several processes they share files in PROMETHEUS_MULTIPROC_DIR, which the server sets before this is imported."""
+
 import os
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
 
-SECONDS = (.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10)
+SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 requests = Counter("credit_risk_requests", "Answers, by address and status.", ["route", "status"])
-latency = Histogram("credit_risk_request_seconds", "From the first byte read by the application to the answer.", ["route"], buckets=SECONDS)
-decisions = Counter("credit_risk_decisions", "Decisions given, by class, recommendation and whether the application is atypical.", ["classe_risque", "recommandation", "est_atypique"])
-queue = Histogram("credit_risk_commit_rows", "Decisions that shared a commit of the audit.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256))
+latency = Histogram(
+    "credit_risk_request_seconds",
+    "From the first byte read by the application to the answer.",
+    ["route"],
+    buckets=SECONDS,
+)
+decisions = Counter(
+    "credit_risk_decisions",
+    "Decisions given, by class, recommendation and whether the application is atypical.",
+    ["classe_risque", "recommandation", "est_atypique"],
+)
+queue = Histogram(
+    "credit_risk_commit_rows",
+    "Decisions that shared a commit of the audit.",
+    buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
+)
 commit = Histogram("credit_risk_commit_seconds", "A commit of the audit.", buckets=SECONDS)
-version = Gauge("credit_risk_model", "1 for the version that serves.", ["version"], multiprocess_mode="mostrecent")
+version = Gauge(
+    "credit_risk_model",
+    "1 for the version that serves.",
+    ["version"],
+    multiprocess_mode="mostrecent",
+)
 
 
 def serves(name: str) -> None:

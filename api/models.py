@@ -1,4 +1,5 @@
 """The promoted models: a new version is picked up while requests go on, a bad one is refused and the one before it stays."""
+
 from pathlib import Path
 
 from credit_risk.artifacts import ArtifactError, current_version, previous_version, read_version
@@ -39,7 +40,13 @@ class Promoted:
             if version == self.now.version:
                 self.refused = ""
                 return
-            seen = version, *sorted((f.name, f.stat().st_mtime_ns, f.stat().st_size) for f in (self.artifacts / version).glob("*.*"))
+            seen = (
+                version,
+                *sorted(
+                    (f.name, f.stat().st_mtime_ns, f.stat().st_size)
+                    for f in (self.artifacts / version).glob("*.*")
+                ),
+            )
             if seen == self.seen:
                 return
             self.seen = seen
@@ -47,7 +54,9 @@ class Promoted:
         except (ArtifactError, OSError) as e:
             if str(e) != self.refused:
                 self.refused = str(e)
-                log.error("version refused", extra={"reason": self.refused, "version": self.now.version})
+                log.error(
+                    "version refused", extra={"reason": self.refused, "version": self.now.version}
+                )
         else:
             metrics.serves(version)
             log.info("version promoted", extra={"version": version})

@@ -1,4 +1,5 @@
 """What a machine room asks: alive, ready, and how it goes."""
+
 from flask import Blueprint, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
@@ -21,10 +22,14 @@ def readyz():
     try:
         audit.answers(s.config.engine)
     except Exception:
-        raise Problem("not-ready", "The database does not answer, or has no table for the decisions.") from None
+        raise Problem(
+            "not-ready", "The database does not answer, or has no table for the decisions."
+        ) from None
     if damage := s.models.damage():
         raise Problem("not-ready", f"The models are not what was promoted: {damage}.")
-    return {"status": "ready", "version": s.models.now.version} | ({"refused": s.models.refused} if s.models.refused else {})
+    return {"status": "ready", "version": s.models.now.version} | (
+        {"refused": s.models.refused} if s.models.refused else {}
+    )
 
 
 @routes.get("/metrics")
@@ -34,8 +39,33 @@ def get_metrics():
 
 
 PATHS = {
-    "/metrics": {"get": {"operationId": "metrics", "summary": "Counters and timings, for Prometheus", "security": openapi.KEY,
-                         "responses": {"200": {"description": "Text", "content": {"text/plain": {"schema": {"type": "string"}}}}} | openapi.problems(*openapi.GUARDED)}},
-    "/healthz": {"get": {"operationId": "healthz", "summary": "Whether the process lives", "responses": openapi.answer(openapi.Status, "It does")}},
-    "/readyz": {"get": {"operationId": "readyz", "summary": "Whether the models are whole and right, and the database answers",
-                        "responses": openapi.answer(openapi.Status, "Ready") | openapi.problems("not-ready", "internal-error")}}}
+    "/metrics": {
+        "get": {
+            "operationId": "metrics",
+            "summary": "Counters and timings, for Prometheus",
+            "security": openapi.KEY,
+            "responses": {
+                "200": {
+                    "description": "Text",
+                    "content": {"text/plain": {"schema": {"type": "string"}}},
+                }
+            }
+            | openapi.problems(*openapi.GUARDED),
+        }
+    },
+    "/healthz": {
+        "get": {
+            "operationId": "healthz",
+            "summary": "Whether the process lives",
+            "responses": openapi.answer(openapi.Status, "It does"),
+        }
+    },
+    "/readyz": {
+        "get": {
+            "operationId": "readyz",
+            "summary": "Whether the models are whole and right, and the database answers",
+            "responses": openapi.answer(openapi.Status, "Ready")
+            | openapi.problems("not-ready", "internal-error"),
+        }
+    },
+}

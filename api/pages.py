@@ -1,4 +1,5 @@
 """The page, the rendered notebooks, the OpenAPI document and its page: files, and no decision."""
+
 import gzip
 from functools import lru_cache
 from importlib.util import find_spec
@@ -10,7 +11,9 @@ from credit_risk.database import ROOT
 
 PAGE = tuple(sorted(path.name for path in (ROOT / "site").iterdir()))
 REFERENCE = Path(__file__).parent / "reference"
-SWAGGER = Path(find_spec("offapi").origin).parent  # Swagger UI, carried in a package: the page works without the internet
+SWAGGER = Path(
+    find_spec("offapi").origin
+).parent  # Swagger UI, carried in a package: the page works without the internet
 TEXT = ("text/html", "text/css", "text/javascript", "image/svg+xml", "application/json")
 routes = Blueprint("pages", __name__)
 compressed = lru_cache(64)(gzip.compress)
@@ -53,5 +56,17 @@ def compress(response):
     return response
 
 
-PATHS = {"/openapi.json": {"get": {"operationId": "openapi", "summary": "This document", "responses": {
-    "200": {"description": "OpenAPI 3.1", "content": {"application/json": {"schema": {"type": "object"}}}}}}}}
+PATHS = {
+    "/openapi.json": {
+        "get": {
+            "operationId": "openapi",
+            "summary": "This document",
+            "responses": {
+                "200": {
+                    "description": "OpenAPI 3.1",
+                    "content": {"application/json": {"schema": {"type": "object"}}},
+                }
+            },
+        }
+    }
+}

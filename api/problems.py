@@ -1,4 +1,5 @@
 """Errors as RFC 9457 problem documents: each has its own type, and says what to do."""
+
 import json
 
 from flask import Response
@@ -7,23 +8,79 @@ from werkzeug.exceptions import HTTPException
 from .logs import log
 
 PROBLEMS = {  # the end of `type`: status, title, what to do
-    "malformed-json": (400, "The body is not JSON", "Send one JSON object in UTF-8, without duplicate keys, NaN or Infinity."),
-    "bad-request": (400, "The request is not valid HTTP", "Correct the request line and its headers."),
-    "unauthorized": (401, "An API key is required", "Send the header Authorization: Bearer KEY with a valid key."),
-    "forbidden": (403, "The API key does not open this address", "Use a key that has the scope of the address."),
-    "not-found": (404, "There is nothing at this address", "GET /openapi.json lists the addresses."),
-    "method-not-allowed": (405, "This address does not accept this method", "The header Allow lists the methods that it accepts."),
+    "malformed-json": (
+        400,
+        "The body is not JSON",
+        "Send one JSON object in UTF-8, without duplicate keys, NaN or Infinity.",
+    ),
+    "bad-request": (
+        400,
+        "The request is not valid HTTP",
+        "Correct the request line and its headers.",
+    ),
+    "unauthorized": (
+        401,
+        "An API key is required",
+        "Send the header Authorization: Bearer KEY with a valid key.",
+    ),
+    "forbidden": (
+        403,
+        "The API key does not open this address",
+        "Use a key that has the scope of the address.",
+    ),
+    "not-found": (
+        404,
+        "There is nothing at this address",
+        "GET /openapi.json lists the addresses.",
+    ),
+    "method-not-allowed": (
+        405,
+        "This address does not accept this method",
+        "The header Allow lists the methods that it accepts.",
+    ),
     "body-timeout": (408, "The body did not arrive in time", "Send the whole body at once."),
-    "key-reused": (409, "This Idempotency-Key was used for another body", "Choose a new Idempotency-Key for a new application."),
+    "key-reused": (
+        409,
+        "This Idempotency-Key was used for another body",
+        "Choose a new Idempotency-Key for a new application.",
+    ),
     "unknown-decision": (404, "There is no such decision", "Use the decision_id of an answer."),
     "too-large": (413, "The body is too large", "Send at most 64 kB."),
-    "unsupported-media-type": (415, "The body must be application/json", "Send the header Content-Type: application/json, without compression."),
-    "invalid-fields": (422, "Some fields are not valid", "Correct every field of `errors` and send the application again."),
-    "unknown-client": (422, "The bank has no such client", "Correct client_id, or send the facts inline."),
-    "too-many-requests": (429, "The API key was used too often", "Wait as many seconds as the header Retry-After says."),
-    "internal-error": (500, "The service failed", "Send the application again later; no decision was made."),
-    "audit-unavailable": (503, "The decision could not be recorded", "No decision is given unless it is recorded: send the application again later."),
-    "bank-unavailable": (503, "The bank's database does not answer", "Send the application again later, or send the facts inline."),
+    "unsupported-media-type": (
+        415,
+        "The body must be application/json",
+        "Send the header Content-Type: application/json, without compression.",
+    ),
+    "invalid-fields": (
+        422,
+        "Some fields are not valid",
+        "Correct every field of `errors` and send the application again.",
+    ),
+    "unknown-client": (
+        422,
+        "The bank has no such client",
+        "Correct client_id, or send the facts inline.",
+    ),
+    "too-many-requests": (
+        429,
+        "The API key was used too often",
+        "Wait as many seconds as the header Retry-After says.",
+    ),
+    "internal-error": (
+        500,
+        "The service failed",
+        "Send the application again later; no decision was made.",
+    ),
+    "audit-unavailable": (
+        503,
+        "The decision could not be recorded",
+        "No decision is given unless it is recorded: send the application again later.",
+    ),
+    "bank-unavailable": (
+        503,
+        "The bank's database does not answer",
+        "Send the application again later, or send the facts inline.",
+    ),
     "not-ready": (503, "The service is not ready", "Try again in a few seconds."),
 }
 MAX_ERRORS = 100  # a hostile body of 64 kB can hold ten thousand unknown fields
@@ -32,25 +89,47 @@ MAX_ERRORS = 100  # a hostile body of 64 kB can hold ten thousand unknown fields
 class Problem(Exception):
     "An answer that is not the one hoped for."
 
-    def __init__(self, name: str, detail: str = "", errors: list[dict] | None = None, headers: dict | None = None):
+    def __init__(
+        self,
+        name: str,
+        detail: str = "",
+        errors: list[dict] | None = None,
+        headers: dict | None = None,
+    ):
         super().__init__(name)
         self.name, self.detail, self.errors, self.headers = name, detail, errors, headers or {}
 
     def response(self) -> Response:
         status, title, what_to_do = PROBLEMS[self.name]
-        document = {"type": f"/problems/{self.name}", "title": title, "status": status, "detail": self.detail or what_to_do}
+        document = {
+            "type": f"/problems/{self.name}",
+            "title": title,
+            "status": status,
+            "detail": self.detail or what_to_do,
+        }
         if self.errors is not None:
             document["errors"] = self.errors[:MAX_ERRORS]
             if len(self.errors) > MAX_ERRORS:
-                document["detail"] += f" Only the first {MAX_ERRORS} of {len(self.errors)} errors are listed."
+                document["detail"] += (
+                    f" Only the first {MAX_ERRORS} of {len(self.errors)} errors are listed."
+                )
         if status == 503:
             self.headers.setdefault("Retry-After", "5")
-        return Response(json.dumps(document, ensure_ascii=False), status, self.headers, mimetype="application/problem+json")
+        return Response(
+            json.dumps(document, ensure_ascii=False),
+            status,
+            self.headers,
+            mimetype="application/problem+json",
+        )
 
 
 def register(app) -> None:
     "Every error of the application leaves as a problem document, without a word on its internals."
-    by_status = {status: name for name, (status, *_) in reversed(PROBLEMS.items()) if name != "unknown-decision"}
+    by_status = {
+        status: name
+        for name, (status, *_) in reversed(PROBLEMS.items())
+        if name != "unknown-decision"
+    }
 
     @app.errorhandler(Problem)
     def problem(e):
@@ -61,7 +140,11 @@ def register(app) -> None:
         if e.code is not None and e.code < 400:  # a redirection
             return e
         name = "bad-request" if e.code == 400 else by_status.get(e.code, "bad-request")
-        allow = {"Allow": ", ".join(sorted(e.valid_methods))} if getattr(e, "valid_methods", None) else {}
+        allow = (
+            {"Allow": ", ".join(sorted(e.valid_methods))}
+            if getattr(e, "valid_methods", None)
+            else {}
+        )
         return Problem(name, headers=allow).response()
 
     @app.errorhandler(Exception)

@@ -1,4 +1,5 @@
 """What the routes share: one object for each process, reached through the application."""
+
 import threading
 import time
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from .models import Promoted
 @dataclass(frozen=True)
 class Service:
     "The parts of a running service."
+
     config: Config
     keys: KeyRing
     models: Promoted

@@ -1,4 +1,5 @@
 """For a WSGI server started by hand: `granian --interface wsgi api.wsgi:app`."""
+
 from api import create_app
 
 app = create_app()

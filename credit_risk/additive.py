@@ -14,263 +14,417 @@ from operator import itemgetter
 
 # %% ../nbs/06_additive.ipynb #dd4afc8d
 def axis_variables(
-    axis:dict                 # {variable}, {ratio: [a, b]} or {difference: [a, b]}, with cuts or categories
-)->tuple[str, ...]:           # the variables that it reads
+    axis: dict,  # {variable}, {ratio: [a, b]} or {difference: [a, b]}, with cuts or categories
+) -> tuple[str, ...]:  # the variables that it reads
     "What an axis is made of."
-    return (axis['variable'],) if 'variable' in axis else tuple(axis.get('ratio') or axis['difference'])
+    return (
+        (axis["variable"],)
+        if "variable" in axis
+        else tuple(axis.get("ratio") or axis["difference"])
+    )
+
 
 def axis_name(
-    axis:dict                 # one of the axes of a model
-)->str:
+    axis: dict,  # one of the axes of a model
+) -> str:
     "The quantity of an axis, as a person would write it."
-    return axis['variable'] if 'variable' in axis else (' / ' if 'ratio' in axis else ' - ').join(axis_variables(axis))
+    return (
+        axis["variable"]
+        if "variable" in axis
+        else (" / " if "ratio" in axis else " - ").join(axis_variables(axis))
+    )
+
 
 def axis_size(
-    axis:dict                 # one of the axes of a model
-)->int:                       # positions, those of missing and never seen included
+    axis: dict,  # one of the axes of a model
+) -> int:  # positions, those of missing and never seen included
     "How many values a table needs along an axis."
-    return len(axis['cuts']) + 2 if 'cuts' in axis else max(axis['categories'].values(), default=0) + 2
+    return (
+        len(axis["cuts"]) + 2 if "cuts" in axis else max(axis["categories"].values(), default=0) + 2
+    )
 
 # %% ../nbs/06_additive.ipynb #363f0f98
 def axis_values(
-    axis:dict,                # numeric axis
-    X                         # pandas DataFrame
-):                            # array of floats, NaN where missing
+    axis: dict,  # numeric axis
+    X,  # pandas DataFrame
+):  # array of floats, NaN where missing
     "The quantity of a numeric axis in many rows."
     import numpy as np
-    columns = [X[v].to_numpy(dtype=float, na_value=np.nan) if v in X.columns else np.full(len(X), np.nan) for v in axis_variables(axis)]
-    if 'variable' in axis: return columns[0]
+
+    columns = [
+        X[v].to_numpy(dtype=float, na_value=np.nan) if v in X.columns else np.full(len(X), np.nan)
+        for v in axis_variables(axis)
+    ]
+    if "variable" in axis:
+        return columns[0]
     a, b = columns
-    if 'difference' in axis: return a - b
-    with np.errstate(all='ignore'): return np.where(b > 0, a/b, np.nan)
+    if "difference" in axis:
+        return a - b
+    with np.errstate(all="ignore"):
+        return np.where(b > 0, a / b, np.nan)
+
 
 def axis_positions(
-    axis:dict,                # any axis
-    X                         # pandas DataFrame; an absent column is missing
-):                            # array of positions
+    axis: dict,  # any axis
+    X,  # pandas DataFrame; an absent column is missing
+):  # array of positions
     "Where many rows lie on an axis."
     import numpy as np
     import pandas as pd
-    if 'cuts' in axis:
+
+    if "cuts" in axis:
         values = axis_values(axis, X)
-        return np.where(values != values, 0, np.searchsorted(axis['cuts'], values, side='right') + 1)
-    name, codes = axis['variable'], axis['categories']
-    if name not in X.columns: return np.zeros(len(X), dtype=np.intp)
+        return np.where(
+            values != values, 0, np.searchsorted(axis["cuts"], values, side="right") + 1
+        )
+    name, codes = axis["variable"], axis["categories"]
+    if name not in X.columns:
+        return np.zeros(len(X), dtype=np.intp)
     which, found = pd.factorize(X[name])
-    return np.array([*(codes.get(v, axis_size(axis) - 1) for v in found), 0], dtype=np.intp)[which]    # -1, missing, reads the last
+    return np.array([*(codes.get(v, axis_size(axis) - 1) for v in found), 0], dtype=np.intp)[
+        which
+    ]  # -1, missing, reads the last
 
 # %% ../nbs/06_additive.ipynb #75cab5d1
 class AdditiveModel:
     "An additive model of tables, read from and written to JSON."
-    def __init__(self,
-        intercept:float,      # value of the sum when every table is zero
-        axes:list[dict],      # [{variable, cuts}], [{variable, categories: {code: position}}], or {ratio: [a, b], cuts}, {difference: [a, b], cuts}
-        terms:list[dict]      # [{axes: [one to four positions in `axes`], values: [float, ...]}], row-major
+
+    def __init__(
+        self,
+        intercept: float,  # value of the sum when every table is zero
+        axes: list[
+            dict
+        ],  # [{variable, cuts}], [{variable, categories: {code: position}}], or {ratio: [a, b], cuts}, {difference: [a, b], cuts}
+        terms: list[
+            dict
+        ],  # [{axes: [one to four positions in `axes`], values: [float, ...]}], row-major
     ):
         self.intercept, self.axes, self.terms = float(intercept), axes, terms
         sizes, of = [axis_size(a) for a in axes], [axis_variables(a) for a in axes]
         self.variables = list(dict.fromkeys(v for names in of for v in names))
-        self.term_names = [tuple(dict.fromkeys(v for i in t['axes'] for v in of[i])) for t in terms]
-        self.term_labels = [' & '.join(axis_name(axes[i]) for i in t['axes']) for t in terms]
+        self.term_names = [tuple(dict.fromkeys(v for i in t["axes"] for v in of[i])) for t in terms]
+        self.term_labels = [" & ".join(axis_name(axes[i]) for i in t["axes"]) for t in terms]
         for t, label in zip(terms, self.term_labels):
-            expected = prod(sizes[i] for i in t['axes'])
-            if not 1 <= len(t['axes']) <= 4 or len(t['values']) != expected:
-                raise ValueError(f"the table of {label} must have {expected} values over one to four axes, not {len(t['values'])}")
+            expected = prod(sizes[i] for i in t["axes"])
+            if not 1 <= len(t["axes"]) <= 4 or len(t["values"]) != expected:
+                raise ValueError(
+                    f"the table of {label} must have {expected} values over one to four axes, not {len(t['values'])}"
+                )
         self._sizes = sizes
 
-    def to_dict(self)->dict: return {'intercept': self.intercept, 'axes': self.axes, 'terms': self.terms}
+    def to_dict(self) -> dict:
+        return {"intercept": self.intercept, "axes": self.axes, "terms": self.terms}
 
     @classmethod
-    def from_dict(cls, d:dict)->'AdditiveModel': return cls(d['intercept'], d['axes'], d['terms'])
+    def from_dict(cls, d: dict) -> "AdditiveModel":
+        return cls(d["intercept"], d["axes"], d["terms"])
 
-    def term_values(self,
-        x:dict                # variable to value; None, NaN or absent is missing
-    )->tuple[float, ...]:     # one value a term, in the order of `terms`
+    def term_values(
+        self,
+        x: dict,  # variable to value; None, NaN or absent is missing
+    ) -> tuple[float, ...]:  # one value a term, in the order of `terms`
         "What each table says of one row."
         return self._compiled[0](x)
 
-    def total(self,
-        values                # from `term_values` or `term_columns`
-    ):                        # the score: a float, or an array with one score a row
+    def total(
+        self,
+        values,  # from `term_values` or `term_columns`
+    ):  # the score: a float, or an array with one score a row
         "Intercept and terms, added in one fixed order so that a row has the same bits alone and in a batch."
         return self._compiled[1](values)
 
-    def share(self,
-        values                # from `term_values` or `term_columns`
-    )->dict:                  # variable to its part of the score
+    def share(
+        self,
+        values,  # from `term_values` or `term_columns`
+    ) -> dict:  # variable to its part of the score
         "Contributions of the variables. A table is shared equally between those that it reads, which is what the Shapley value gives."
         return self._compiled[2](values)
 
     @cached_property
-    def _compiled(self): return _compile(self)
+    def _compiled(self):
+        return _compile(self)
 
-    def __getstate__(self): return {k: v for k, v in vars(self).items() if k != '_compiled'}    # functions made from text do not pickle
+    def __getstate__(self):
+        return {
+            k: v for k, v in vars(self).items() if k != "_compiled"
+        }  # functions made from text do not pickle
 
-    def term_columns(self,
-        X                     # pandas DataFrame with one column a variable; an absent column is missing
-    )->list:                  # one array a term, in the order of `terms`
+    def term_columns(
+        self,
+        X,  # pandas DataFrame with one column a variable; an absent column is missing
+    ) -> list:  # one array a term, in the order of `terms`
         "What each table says of many rows, in NumPy."
         p, columns = [axis_positions(a, X) for a in self.axes], []
         for t, values in zip(self.terms, self._arrays):
-            at = p[t['axes'][0]]
-            for i in t['axes'][1:]: at = at*self._sizes[i] + p[i]
+            at = p[t["axes"][0]]
+            for i in t["axes"][1:]:
+                at = at * self._sizes[i] + p[i]
             columns.append(values[at])
         return columns
 
     @cached_property
     def _arrays(self):
         import numpy as np
-        return [np.array(t['values'], dtype=float) for t in self.terms]
+
+        return [np.array(t["values"], dtype=float) for t in self.terms]
 
 # %% ../nbs/06_additive.ipynb #77e3819b
 def _compile(model):
     "Functions of a model for one row or, from the values on, for many: term values, total, shares."
-    known = {'find': bisect_right, 'nan': nan, 'base': model.intercept, 'names': tuple(model.variables)}
-    look = ['def look_up(x):', *_finding(model, known), *_reading(model, known)]
-    each = [f's{k}' for k in range(len(model.terms))]
-    values = ''.join(f'{s}, ' for s in each)
-    add = ['def add(values):', f' {values}= values' if values else ' pass', *_sums(' s = ', ['base', *each]), ' return s']
-    exec('\n'.join([*look, f' return ({values})', *add, *_sharing(model, values)]), known)
-    return known['look_up'], known['add'], known['share']
+    known = {
+        "find": bisect_right,
+        "nan": nan,
+        "base": model.intercept,
+        "names": tuple(model.variables),
+    }
+    look = ["def look_up(x):", *_finding(model, known), *_reading(model, known)]
+    each = [f"s{k}" for k in range(len(model.terms))]
+    values = "".join(f"{s}, " for s in each)
+    add = [
+        "def add(values):",
+        f" {values}= values" if values else " pass",
+        *_sums(" s = ", ["base", *each]),
+        " return s",
+    ]
+    exec("\n".join([*look, f" return ({values})", *add, *_sharing(model, values)]), known)
+    return known["look_up"], known["add"], known["share"]
+
 
 def _finding(model, known):
     "Text that finds where a row lies on each axis."
-    at, lines = {v: f'x{j}' for j, v in enumerate(model.variables)}, []
+    at, lines = {v: f"x{j}" for j, v in enumerate(model.variables)}, []
     if len(at) > 1:
-        known['fetch'], each = itemgetter(*at), ', '.join(at.values())
-        lines += [f' try: {each} = fetch(x)', f' except KeyError: {each} = map(x.get, names)']
-    elif at: lines.append(' x0 = x.get(names[0])')
-    lines += [f' if {v} is None: {v} = nan' for v in dict.fromkeys(at[v] for a in model.axes if 'cuts' in a for v in axis_variables(a))]
+        known["fetch"], each = itemgetter(*at), ", ".join(at.values())
+        lines += [f" try: {each} = fetch(x)", f" except KeyError: {each} = map(x.get, names)"]
+    elif at:
+        lines.append(" x0 = x.get(names[0])")
+    lines += [
+        f" if {v} is None: {v} = nan"
+        for v in dict.fromkeys(at[v] for a in model.axes if "cuts" in a for v in axis_variables(a))
+    ]
     for i, a in enumerate(model.axes):
         v, *w = (at[name] for name in axis_variables(a))
-        if w: lines.append(f' v = {v} / {w[0]} if {w[0]} > 0 else nan' if 'ratio' in a else f' v = {v} - {w[0]}'); v = 'v'
-        known[f'c{i}'] = [float('-inf'), *a['cuts']] if 'cuts' in a else a['categories']    # below the first cut is position 1
-        lines.append(f' p{i} = find(c{i}, {v}) if {v} == {v} else 0' if 'cuts' in a else f' p{i} = 0 if {v} is None or {v} != {v} else c{i}.get({v}, {model._sizes[i] - 1})')
+        if w:
+            lines.append(
+                f" v = {v} / {w[0]} if {w[0]} > 0 else nan"
+                if "ratio" in a
+                else f" v = {v} - {w[0]}"
+            )
+            v = "v"
+        known[f"c{i}"] = (
+            [float("-inf"), *a["cuts"]] if "cuts" in a else a["categories"]
+        )  # below the first cut is position 1
+        lines.append(
+            f" p{i} = find(c{i}, {v}) if {v} == {v} else 0"
+            if "cuts" in a
+            else f" p{i} = 0 if {v} is None or {v} != {v} else c{i}.get({v}, {model._sizes[i] - 1})"
+        )
     return lines
+
 
 def _reading(model, known):
     "Text that reads the tables: all those that begin with one axis by one look, and then along their other axes."
     lines = []
     for i in range(len(model.axes)):
-        mine = [k for k, t in enumerate(model.terms) if t['axes'][0] == i]
-        known[f't{i}'] = list(zip(*(_nested(model.terms[k]['values'], [model._sizes[j] for j in model.terms[k]['axes']]) for k in mine)))
-        if mine: lines.append(' ' + ''.join(f's{k}, ' for k in mine) + f'= t{i}[p{i}]')
-    return lines + [f' s{k} = s{k}' + ''.join(f'[p{i}]' for i in t['axes'][1:]) for k, t in enumerate(model.terms) if len(t['axes']) > 1]
+        mine = [k for k, t in enumerate(model.terms) if t["axes"][0] == i]
+        known[f"t{i}"] = list(
+            zip(
+                *(
+                    _nested(
+                        model.terms[k]["values"], [model._sizes[j] for j in model.terms[k]["axes"]]
+                    )
+                    for k in mine
+                )
+            )
+        )
+        if mine:
+            lines.append(" " + "".join(f"s{k}, " for k in mine) + f"= t{i}[p{i}]")
+    return lines + [
+        f" s{k} = s{k}" + "".join(f"[p{i}]" for i in t["axes"][1:])
+        for k, t in enumerate(model.terms)
+        if len(t["axes"]) > 1
+    ]
+
 
 def _nested(values, sizes):
     "A flat table as lists of lists: reading one costs less than working out where it is."
-    if len(sizes) == 1: return values
-    step = len(values)//sizes[0]
-    return [_nested(values[k*step:(k + 1)*step], sizes[1:]) for k in range(sizes[0])]
+    if len(sizes) == 1:
+        return values
+    step = len(values) // sizes[0]
+    return [_nested(values[k * step : (k + 1) * step], sizes[1:]) for k in range(sizes[0])]
+
 
 def _sums(head, parts, longest=60):
     "Text of a sum from left to right, in statements that Python's parser can take."
-    lines = [head + ' + '.join(parts[:longest])]
-    name = head.strip().removesuffix('=').strip()
-    return lines + [f'{head}{name} + ' + ' + '.join(parts[k:k + longest]) for k in range(longest, len(parts), longest)]
+    lines = [head + " + ".join(parts[:longest])]
+    name = head.strip().removesuffix("=").strip()
+    return lines + [
+        f"{head}{name} + " + " + ".join(parts[k : k + longest])
+        for k in range(longest, len(parts), longest)
+    ]
 
 # %% ../nbs/06_additive.ipynb #8bfb24bf
 def _sharing(model, values):
     "Text of the function that shares the values of the terms out to the variables."
-    lines = ['def share(values):', f' {values}= values' if values else ' pass']
+    lines = ["def share(values):", f" {values}= values" if values else " pass"]
     for j, variable in enumerate(model.variables):
         parts = []
-        for n in range(1, 9):    # of how many variables a table is
-            mine = [f's{k}' for k, names in enumerate(model.term_names) if variable in names and len(names) == n]
+        for n in range(1, 9):  # of how many variables a table is
+            mine = [
+                f"s{k}"
+                for k, names in enumerate(model.term_names)
+                if variable in names and len(names) == n
+            ]
             if mine:
-                first, *more = _sums(f' w{n} = ', mine)
-                if more: lines += [first, *more]
-                parts.append((f'w{n}' if more else f'({first.split(" = ")[1]})') + (f' / {n}' if n > 1 else ''))
-        lines.append(f' v{j} = ' + (' + '.join(parts) or '0.0'))
-    return [*lines, ' return dict(zip(names, (' + ''.join(f'v{j}, ' for j in range(len(model.variables))) + ')))']
+                first, *more = _sums(f" w{n} = ", mine)
+                if more:
+                    lines += [first, *more]
+                parts.append(
+                    (f"w{n}" if more else f"({first.split(' = ')[1]})")
+                    + (f" / {n}" if n > 1 else "")
+                )
+        lines.append(f" v{j} = " + (" + ".join(parts) or "0.0"))
+    return [
+        *lines,
+        " return dict(zip(names, ("
+        + "".join(f"v{j}, " for j in range(len(model.variables)))
+        + ")))",
+    ]
 
 # %% ../nbs/06_additive.ipynb #2263a814
 def probability(
-    log_odds:float            # score of an additive model of log-odds
-)->float:                     # between 0 and 1
+    log_odds: float,  # score of an additive model of log-odds
+) -> float:  # between 0 and 1
     "The logistic function, without overflow."
-    if log_odds >= 0: return 1 / (1 + exp(-log_odds))
+    if log_odds >= 0:
+        return 1 / (1 + exp(-log_odds))
     e = exp(log_odds)
     return e / (1 + e)
 
 # %% ../nbs/06_additive.ipynb #fedeb2f6
 def interpolate(
-    x:float,                  # where to read
-    xs:list[float],           # increasing
-    ys:list[float]            # values at `xs`
-)->float:                     # linear between points; flat below the first, along the last segment above the last
+    x: float,  # where to read
+    xs: list[float],  # increasing
+    ys: list[float],  # values at `xs`
+) -> float:  # linear between points; flat below the first, along the last segment above the last
     "Read a piecewise linear curve."
-    if x <= xs[0]: return ys[0]
+    if x <= xs[0]:
+        return ys[0]
     i = min(bisect_right(xs, x), len(xs) - 1)
-    return ys[i-1] + (ys[i] - ys[i-1]) * (x - xs[i-1]) / (xs[i] - xs[i-1])
+    return ys[i - 1] + (ys[i] - ys[i - 1]) * (x - xs[i - 1]) / (xs[i] - xs[i - 1])
+
 
 def interpolate_many(
-    x,                        # array: where to read
-    xs:list[float],           # increasing
-    ys:list[float]            # values at `xs`
-):                            # array with the same bits as `interpolate` one by one
+    x,  # array: where to read
+    xs: list[float],  # increasing
+    ys: list[float],  # values at `xs`
+):  # array with the same bits as `interpolate` one by one
     "Read a piecewise linear curve at many places."
     import numpy as np
+
     xs, ys = np.asarray(xs), np.asarray(ys)
-    if len(xs) == 1: return np.full(len(x), ys[0])
-    i = np.clip(np.searchsorted(xs, x, side='right'), 1, len(xs) - 1)
-    return np.where(x <= xs[0], ys[0], ys[i-1] + (ys[i] - ys[i-1]) * (x - xs[i-1]) / (xs[i] - xs[i-1]))
+    if len(xs) == 1:
+        return np.full(len(x), ys[0])
+    i = np.clip(np.searchsorted(xs, x, side="right"), 1, len(xs) - 1)
+    return np.where(
+        x <= xs[0], ys[0], ys[i - 1] + (ys[i] - ys[i - 1]) * (x - xs[i - 1]) / (xs[i] - xs[i - 1])
+    )
+
 
 class StrongestOf:
     "Several additive models, each with the curve from its score to its surprise; the score is the largest surprise."
-    def __init__(self,
-        components:dict[str, AdditiveModel],  # name to model
-        surprise:dict[str, dict]              # name to {scores: [...], surprise: [...]}
+
+    def __init__(
+        self,
+        components: dict[str, AdditiveModel],  # name to model
+        surprise: dict[str, dict],  # name to {scores: [...], surprise: [...]}
     ):
         self.components, self.surprise = components, surprise
         axes, terms = [], []
         self._slices = []
         for name, m in components.items():
             for a in m.axes:
-                if a not in axes: axes.append(a)
+                if a not in axes:
+                    axes.append(a)
             at, start = [axes.index(a) for a in m.axes], len(terms)
-            terms += [{'axes': [at[i] for i in t['axes']], 'values': t['values']} for t in m.terms]
-            self._slices.append((name, m, slice(start, len(terms)), surprise[name]['scores'], surprise[name]['surprise']))
+            terms += [{"axes": [at[i] for i in t["axes"]], "values": t["values"]} for t in m.terms]
+            self._slices.append(
+                (
+                    name,
+                    m,
+                    slice(start, len(terms)),
+                    surprise[name]["scores"],
+                    surprise[name]["surprise"],
+                )
+            )
         self._tables = AdditiveModel(0.0, axes, terms)
 
-    def to_dict(self)->dict:
-        return {'components': {n: m.to_dict() for n, m in self.components.items()}, 'surprise': self.surprise}
+    def to_dict(self) -> dict:
+        return {
+            "components": {n: m.to_dict() for n, m in self.components.items()},
+            "surprise": self.surprise,
+        }
 
     @classmethod
-    def from_dict(cls, d:dict)->'StrongestOf':
-        return cls({n: AdditiveModel.from_dict(m) for n, m in d['components'].items()}, d['surprise'])
+    def from_dict(cls, d: dict) -> "StrongestOf":
+        return cls(
+            {n: AdditiveModel.from_dict(m) for n, m in d["components"].items()}, d["surprise"]
+        )
 
-    def score_one(self,
-        x:dict                # variable to value
-    )->tuple[float,str,list]: # surprise, name of the component that says it, and its term values
+    def score_one(
+        self,
+        x: dict,  # variable to value
+    ) -> tuple[
+        float, str, list
+    ]:  # surprise, name of the component that says it, and its term values
         "Score one row, keeping what is needed to explain it."
         values, best = self._tables.term_values(x), None
         for name, model, part, xs, ys in self._slices:
             s = interpolate(model.total(values[part]), xs, ys)
-            if best is None or s > best[0]: best = s, name, part
+            if best is None or s > best[0]:
+                best = s, name, part
         return best[0], best[1], values[best[2]]
 
-    def surprise_of(self,
-        totals                # one array of scores a component, in order
-    ):                        # array: components by rows
+    def surprise_of(
+        self,
+        totals,  # one array of scores a component, in order
+    ):  # array: components by rows
         "From scores to surprises."
         import numpy as np
-        return np.array([interpolate_many(np.asarray(t, dtype=float), xs, ys) for t, (_, _, _, xs, ys) in zip(totals, self._slices)])
 
-    def score_columns(self,
-        X                     # pandas DataFrame
-    )->tuple:                 # surprises; index of the component of each; one list of term columns a component
+        return np.array(
+            [
+                interpolate_many(np.asarray(t, dtype=float), xs, ys)
+                for t, (_, _, _, xs, ys) in zip(totals, self._slices)
+            ]
+        )
+
+    def score_columns(
+        self,
+        X,  # pandas DataFrame
+    ) -> tuple:  # surprises; index of the component of each; one list of term columns a component
         "Score many rows, with the same bits."
         import numpy as np
+
         values = self._tables.term_columns(X)
         columns = [values[part] for _, _, part, _, _ in self._slices]
-        each = self.surprise_of([np.broadcast_to(m.total(v), len(X)) for (_, m, _, _, _), v in zip(self._slices, columns)])
+        each = self.surprise_of(
+            [
+                np.broadcast_to(m.total(v), len(X))
+                for (_, m, _, _, _), v in zip(self._slices, columns)
+            ]
+        )
         return each.max(axis=0), each.argmax(axis=0), columns
 
-    def surprises(self,
-        X,                    # pandas DataFrame
-        rows:int=10_000       # at a time: what the tables say of them stays in the processor's cache
-    ):                        # array
+    def surprises(
+        self,
+        X,  # pandas DataFrame
+        rows: int = 10_000,  # at a time: what the tables say of them stays in the processor's cache
+    ):  # array
         "Score many rows in little memory."
         import numpy as np
-        return np.concatenate([self.score_columns(X.iloc[i:i+rows])[0] for i in range(0, len(X), rows)] or [np.empty(0)])
+
+        return np.concatenate(
+            [self.score_columns(X.iloc[i : i + rows])[0] for i in range(0, len(X), rows)]
+            or [np.empty(0)]
+        )

@@ -20,39 +20,60 @@ from .boosting import Bags, add_tables, additive_model, axes_of, tables_of, tree
 from .scorer import check_trainable, prepare, prepare_known
 
 # %% ../nbs/08_anomaly.ipynb #a450fa1c
-_LEVELS = np.r_[0, .001, .005, .02, np.arange(.05, .951, .05), .98, .995, .999, 1]
-_FEW = 40                     # values that make a number a count
+_LEVELS = np.r_[0, 0.001, 0.005, 0.02, np.arange(0.05, 0.951, 0.05), 0.98, 0.995, 0.999, 1]
+_FEW = 40  # values that make a number a count
+
 
 def _number_cuts(v):
     values = np.unique(v)
-    if len(values) < 2: return [float(c) for x in values for c in (x, np.nextafter(x, np.inf))]
+    if len(values) < 2:
+        return [float(c) for x in values for c in (x, np.nextafter(x, np.inf))]
     if len(values) <= _FEW:
         gap = np.diff(values)
-        inner, low, high, step = (values[1:] + values[:-1]) / 2, values[0] - gap[0]/2, values[-1] + gap[-1]/2, values[-1] - values[0]
+        inner, low, high, step = (
+            (values[1:] + values[:-1]) / 2,
+            values[0] - gap[0] / 2,
+            values[-1] + gap[-1] / 2,
+            values[-1] - values[0],
+        )
     else:
-        q = np.unique(np.quantile(v, _LEVELS, method='inverted_cdf'))
+        q = np.unique(np.quantile(v, _LEVELS, method="inverted_cdf"))
         inner, low, high = q[1:-1], values[0], np.nextafter(values[-1], np.inf)
         step = max(q[-1] - np.median(v), np.median(v) - q[0])
-    beyond = step * np.array([.15, .5, 1.5])
+    beyond = step * np.array([0.15, 0.5, 1.5])
     return np.unique(np.r_[low - beyond, low, inner, high, high + beyond]).tolist()
 
 # %% ../nbs/08_anomaly.ipynb #5481d702
 def tail_axes(
-    X:pd.DataFrame            # from `scorer.prepare`
-)->list[dict]:                # axes of an `AdditiveModel`, one a column
+    X: pd.DataFrame,  # from `scorer.prepare`
+) -> list[dict]:  # axes of an `AdditiveModel`, one a column
     "Cut every column, numbers more finely in the tails."
-    return [a | {'cuts': _number_cuts(X[a['variable']].dropna().to_numpy())} if 'cuts' in a else a for a in axes_of(X)]
+    return [
+        a | {"cuts": _number_cuts(X[a["variable"]].dropna().to_numpy())} if "cuts" in a else a
+        for a in axes_of(X)
+    ]
 
-def as_numbers(axes, X)->np.ndarray:
+
+def as_numbers(axes, X) -> np.ndarray:
     "Rows as numbers, codes by their position."
-    return np.column_stack([X[a['variable']].to_numpy(float) if 'cuts' in a else np.where(X[a['variable']].isna(), np.nan, axis_positions(a, X)) for a in axes])
+    return np.column_stack(
+        [
+            X[a["variable"]].to_numpy(float)
+            if "cuts" in a
+            else np.where(X[a["variable"]].isna(), np.nan, axis_positions(a, X))
+            for a in axes
+        ]
+    )
 
-def places(axes, numbers)->np.ndarray:
+
+def places(axes, numbers) -> np.ndarray:
     "Positions on the axes of rows from `as_numbers`."
     p = np.zeros(numbers.shape, dtype=np.int32)
     for j, a in enumerate(axes):
         known, v = ~np.isnan(numbers[:, j]), numbers[:, j]
-        p[known, j] = np.searchsorted(a['cuts'], v[known], side='right') + 1 if 'cuts' in a else v[known]
+        p[known, j] = (
+            np.searchsorted(a["cuts"], v[known], side="right") + 1 if "cuts" in a else v[known]
+        )
     return p
 
 # %% ../nbs/08_anomaly.ipynb #18b26bf9
@@ -60,70 +81,105 @@ def _density(p, size, cuts, v):
     "Histogram surprisal by position."
     n, widths, counts = len(p), np.ones(size - 1), np.bincount(p, minlength=size)
     if cuts is not None and len(np.unique(v)) > _FEW:
-        spread = max(np.subtract(*np.quantile(v, [.75, .25])), (v[-1] - v[0]) / 100)
+        spread = max(np.subtract(*np.quantile(v, [0.75, 0.25])), (v[-1] - v[0]) / 100)
         widths[4:-4] = np.maximum(np.diff(cuts)[3:-3], spread / 200) / spread
         widths[:4] = widths[-4:] = max((v[-1] - v[0]) / spread, 1)
-    shares = (counts[1:] + .5) / (n + .5*(size - 1))
-    return np.r_[-np.log((counts[0] + .5) / (n + 1)), -np.log(shares / widths)]
+    shares = (counts[1:] + 0.5) / (n + 0.5 * (size - 1))
+    return np.r_[-np.log((counts[0] + 0.5) / (n + 1)), -np.log(shares / widths)]
+
 
 def _tail(p, size, cuts, v, x):
     "Tail surprisal by position: the mean over the rows that are there, and the curve itself where there are none."
-    def rarity(at): return -np.log((np.minimum(np.searchsorted(v, at, side='right'), len(v) - np.searchsorted(v, at, side='left')) + .5) / (len(v) + 1))
+
+    def rarity(at):
+        return -np.log(
+            (
+                np.minimum(
+                    np.searchsorted(v, at, side="right"),
+                    len(v) - np.searchsorted(v, at, side="left"),
+                )
+                + 0.5
+            )
+            / (len(v) + 1)
+        )
+
     edges = np.r_[cuts[0], cuts, cuts[-1]]
     middle, counts = (edges[1:] + edges[:-1]) / 2, np.bincount(p, minlength=size)[1:]
-    t = np.where(counts > 0, np.bincount(p, weights=np.where(p > 0, rarity(x), 0), minlength=size)[1:] / np.maximum(counts, 1), rarity(middle))
-    q, least = np.quantile(v, [.05, .95]), max((v[-1] - v[0]) / 50, 1e-300)
-    below, above = max(np.mean(q[0] - v[v <= q[0]]), least), max(np.mean(v[v >= q[1]] - q[1]), least)
+    t = np.where(
+        counts > 0,
+        np.bincount(p, weights=np.where(p > 0, rarity(x), 0), minlength=size)[1:]
+        / np.maximum(counts, 1),
+        rarity(middle),
+    )
+    q, least = np.quantile(v, [0.05, 0.95]), max((v[-1] - v[0]) / 50, 1e-300)
+    below, above = (
+        max(np.mean(q[0] - v[v <= q[0]]), least),
+        max(np.mean(v[v >= q[1]] - q[1]), least),
+    )
     return t + np.clip(np.maximum((v[0] - middle) / below, (middle - v[-1]) / above), 0, 8)
 
 # %% ../nbs/08_anomaly.ipynb #6ffc9c20
 def surprisal_tables(
-    axes:list[dict],          # from `tail_axes`
-    numbers:np.ndarray,       # rows to learn from
-    p:np.ndarray              # their positions
-)->tuple[dict, dict]:         # density and tail: {(column,): table}
+    axes: list[dict],  # from `tail_axes`
+    numbers: np.ndarray,  # rows to learn from
+    p: np.ndarray,  # their positions
+) -> tuple[dict, dict]:  # density and tail: {(column,): table}
     "Surprisal of each column, in nats."
     density, tail = {}, {}
     for j, a in enumerate(axes):
-        v, cuts, size = np.sort(numbers[~np.isnan(numbers[:, j]), j]), a.get('cuts'), axis_size(a)
+        v, cuts, size = np.sort(numbers[~np.isnan(numbers[:, j]), j]), a.get("cuts"), axis_size(a)
         density[j,] = _density(p[:, j], size, cuts, v) if len(v) else np.zeros(size)
-        tail[j,] = np.r_[density[j,][0], _tail(p[:, j], size, cuts, v, numbers[:, j])] if cuts is not None and len(v) else density[j,].copy()
+        tail[j,] = (
+            np.r_[density[j,][0], _tail(p[:, j], size, cuts, v, numbers[:, j])]
+            if cuts is not None and len(v)
+            else density[j,].copy()
+        )
     return density, tail
 
 # %% ../nbs/08_anomaly.ipynb #82a9e847
-def _ratios(counts, expected): return np.sqrt(np.maximum((expected + 1) / (counts + 1), 1)) - 1
+def _ratios(counts, expected):
+    return np.sqrt(np.maximum((expected + 1) / (counts + 1), 1)) - 1
+
 
 def _alone(axis, counts):
     "How often each value should occur: a code as often as another; a number as often as those beyond the value before it."
     n, ratio = counts.sum(), np.ones(len(counts))
-    if 'categories' in axis: ratio[1:] = (n / max((counts[1:] > 0).sum(), 1) + 1) / (counts[1:] + 1)
+    if "categories" in axis:
+        ratio[1:] = (n / max((counts[1:] > 0).sum(), 1) + 1) / (counts[1:] + 1)
     else:
         for c, r in ((counts[1:], ratio[1:]), (counts[:0:-1], ratio[:0:-1])):
             beyond = np.cumsum(c[::-1])[::-1]
-            np.maximum(r, np.maximum.accumulate((np.r_[beyond[0], beyond[:-1]] + 1) / (beyond + 1)), out=r)
-    return ratio*(counts + 1) - 1
+            np.maximum(
+                r, np.maximum.accumulate((np.r_[beyond[0], beyond[:-1]] + 1) / (beyond + 1)), out=r
+            )
+    return ratio * (counts + 1) - 1
+
 
 def _counted(axes, p, pairs):
     "How often each value, and each pair of values, occurs, and how often it should."
     found, n, sizes = {}, len(p), [axis_size(a) for a in axes]
     margins = [np.bincount(p[:, j], minlength=size) for j, size in enumerate(sizes)]
-    for j, (a, counts) in enumerate(zip(axes, margins)): found[j,] = counts, _alone(a, counts)
+    for j, (a, counts) in enumerate(zip(axes, margins)):
+        found[j,] = counts, _alone(a, counts)
     for i, j in pairs:
-        counts = np.bincount(p[:, i]*sizes[j] + p[:, j], minlength=sizes[i]*sizes[j]).reshape(sizes[i], sizes[j])
+        counts = np.bincount(p[:, i] * sizes[j] + p[:, j], minlength=sizes[i] * sizes[j]).reshape(
+            sizes[i], sizes[j]
+        )
         found[i, j] = counts, np.outer(margins[i], margins[j]) / n
     return found
 
 # %% ../nbs/08_anomaly.ipynb #04192819
 def discord_tables(
-    axes:list[dict],          # from `tail_axes`
-    p:np.ndarray,             # positions of the rows to learn from
-    most:int,                 # pairs
-    pairs:list|None=None      # which; None: those that would catch most rows put together from several
-)->tuple[dict, list]:         # {columns: table}, and the pairs
+    axes: list[dict],  # from `tail_axes`
+    p: np.ndarray,  # positions of the rows to learn from
+    most: int,  # pairs
+    pairs: list
+    | None = None,  # which; None: those that would catch most rows put together from several
+) -> tuple[dict, list]:  # {columns: table}, and the pairs
     "How many times fewer rows than expected, by value and by pair of values."
     if pairs is None:
         found = _counted(axes, p, combinations(range(len(axes)), 2))
-        caught = {k: (e*(e > 5*n)).sum() for k, (n, e) in found.items() if len(k) == 2}
+        caught = {k: (e * (e > 5 * n)).sum() for k, (n, e) in found.items() if len(k) == 2}
         pairs = sorted(sorted(caught), key=caught.get, reverse=True)[:most]
     keep = np.ones(len(p), dtype=bool)
     for _ in range(3):
@@ -131,162 +187,284 @@ def discord_tables(
         for key, (n, e) in found.items():
             at = tuple(p[:, j] for j in key)
             strange += _ratios(n[at] - keep, e[at])
-        keep = strange <= np.quantile(strange, .97)
+        keep = strange <= np.quantile(strange, 0.97)
     return {key: _ratios(n, e) for key, (n, e) in _counted(axes, p[keep], pairs).items()}, pairs
 
 # %% ../nbs/08_anomaly.ipynb #3e592723
-KINDS = {'contrast': ('resample', 'swap', 'few'), 'shape': ('uniform', 'stretch', 'far', 'jitter'), 'far': ('far',)}
+KINDS = {
+    "contrast": ("resample", "swap", "few"),
+    "shape": ("uniform", "stretch", "far", "jitter"),
+    "far": ("far",),
+}
+
 
 def counterfeit(
-    axes:list[dict],          # which columns are numbers
-    R:np.ndarray,             # real rows, from `as_numbers`
-    kind:str,                 # see the table above
-    n:int,                    # how many
-    rng:np.random.Generator   # source of randomness
-)->np.ndarray:                # falsified rows
+    axes: list[dict],  # which columns are numbers
+    R: np.ndarray,  # real rows, from `as_numbers`
+    kind: str,  # see the table above
+    n: int,  # how many
+    rng: np.random.Generator,  # source of randomness
+) -> np.ndarray:  # falsified rows
     "Rows that look real in some ways and not in others."
     d, draw = R.shape[1], lambda: R[rng.integers(0, len(R), n)]
-    if kind == 'resample': return np.column_stack([R[rng.integers(0, len(R), n), j] for j in range(d)])
-    if kind in ('swap', 'few'):
-        most = max(d//2, 1) if kind == 'swap' else min(4, d)
-        taken = rng.random((n, d)).argsort(axis=1).argsort(axis=1) < rng.integers(1, most + 1, n)[:, None]
+    if kind == "resample":
+        return np.column_stack([R[rng.integers(0, len(R), n), j] for j in range(d)])
+    if kind in ("swap", "few"):
+        most = max(d // 2, 1) if kind == "swap" else min(4, d)
+        taken = (
+            rng.random((n, d)).argsort(axis=1).argsort(axis=1)
+            < rng.integers(1, most + 1, n)[:, None]
+        )
         return np.where(taken, draw(), draw())
     A = draw()
     Z = _moved(axes, R, A, kind, rng, draw)
     Z = np.where(np.isnan(A) | np.isnan(Z), A, Z)
-    whole = np.array(['cuts' in a and (R[~np.isnan(R[:, j]), j] % 1 == 0).all() for j, a in enumerate(axes)])
+    whole = np.array(
+        ["cuts" in a and (R[~np.isnan(R[:, j]), j] % 1 == 0).all() for j, a in enumerate(axes)]
+    )
     return np.where(whole, np.round(Z), Z)
 
+
 def _moved(axes, R, A, kind, rng, draw):
-    n, known, numeric = len(A), np.where(np.isnan(R).all(axis=0), 0, R), np.array(['cuts' in a for a in axes])
-    if kind == 'uniform':
+    n, known, numeric = (
+        len(A),
+        np.where(np.isnan(R).all(axis=0), 0, R),
+        np.array(["cuts" in a for a in axes]),
+    )
+    if kind == "uniform":
         low, high = np.nanmin(known, axis=0), np.nanmax(known, axis=0)
-        return np.where(numeric, rng.uniform(low - .1*(high - low), high + .1*(high - low), A.shape), np.floor(rng.uniform(1, [axis_size(a) for a in axes], A.shape)))
-    if kind == 'stretch': Z = A + .7*np.exp(rng.normal(0, .7, (n, 1)))*(A - draw())
-    elif kind == 'far': Z = (m := np.nanmean(known, axis=0)) + rng.uniform(1.5, 6, (n, 1))*(A - m)
-    else: Z = A + np.nanstd(known, axis=0)*np.exp(rng.normal(-1, .7, (n, 1)))*rng.normal(size=A.shape)
+        return np.where(
+            numeric,
+            rng.uniform(low - 0.1 * (high - low), high + 0.1 * (high - low), A.shape),
+            np.floor(rng.uniform(1, [axis_size(a) for a in axes], A.shape)),
+        )
+    if kind == "stretch":
+        Z = A + 0.7 * np.exp(rng.normal(0, 0.7, (n, 1))) * (A - draw())
+    elif kind == "far":
+        Z = (m := np.nanmean(known, axis=0)) + rng.uniform(1.5, 6, (n, 1)) * (A - m)
+    else:
+        Z = A + np.nanstd(known, axis=0) * np.exp(rng.normal(-1, 0.7, (n, 1))) * rng.normal(
+            size=A.shape
+        )
     return np.where(numeric, Z, A)
 
 # %% ../nbs/08_anomaly.ipynb #deb5e2d7
 def _boost(axes, real, fake, rounds, seed, pairs=None, **other):
     "Log-odds of being a counterfeit, both sides of equal weight."
-    rows, fakes = tree_inputs(np.vstack([real, fake]), axes), np.repeat([0, 1], [len(real), len(fake)])
-    settings = dict(objective='binary', learning_rate=.1, num_leaves=8, max_depth=6, max_bin=255, min_data_in_bin=1, min_data_in_leaf=20, lambda_l2=1., feature_fraction_bynode=.5,
-                    feature_pre_filter=False, verbosity=-1, num_threads=1, deterministic=True, force_row_wise=True, seed=seed) | other
-    if pairs: settings['interaction_constraints'] = [list(p) for p in pairs]
-    return lgb.train(settings, lgb.Dataset(rows, fakes, weight=np.where(fakes, 1, len(fake)/len(real))), rounds)
+    rows, fakes = (
+        tree_inputs(np.vstack([real, fake]), axes),
+        np.repeat([0, 1], [len(real), len(fake)]),
+    )
+    settings = (
+        dict(
+            objective="binary",
+            learning_rate=0.1,
+            num_leaves=8,
+            max_depth=6,
+            max_bin=255,
+            min_data_in_bin=1,
+            min_data_in_leaf=20,
+            lambda_l2=1.0,
+            feature_fraction_bynode=0.5,
+            feature_pre_filter=False,
+            verbosity=-1,
+            num_threads=1,
+            deterministic=True,
+            force_row_wise=True,
+            seed=seed,
+        )
+        | other
+    )
+    if pairs:
+        settings["interaction_constraints"] = [list(p) for p in pairs]
+    return lgb.train(
+        settings, lgb.Dataset(rows, fakes, weight=np.where(fakes, 1, len(fake) / len(real))), rounds
+    )
+
 
 def strongest_pairs(
-    booster:lgb.Booster,      # of two-level trees
-    most:int                  # how many
-)->list[tuple[int, int]]:     # pairs of columns, the strongest first
+    booster: lgb.Booster,  # of two-level trees
+    most: int,  # how many
+) -> list[tuple[int, int]]:  # pairs of columns, the strongest first
     "Pairs by the gain of the second level of their trees."
     gain = {}
-    for tree in booster.dump_model()['tree_info']:
-        root = tree['tree_structure']
-        for child in (root.get('left_child', {}), root.get('right_child', {})):
-            pair = tuple(sorted({root.get('split_feature'), child.get('split_feature', root.get('split_feature'))} - {None}))
-            if len(pair) == 2: gain[pair] = gain.get(pair, 0) + child['split_gain']
+    for tree in booster.dump_model()["tree_info"]:
+        root = tree["tree_structure"]
+        for child in (root.get("left_child", {}), root.get("right_child", {})):
+            pair = tuple(
+                sorted(
+                    {
+                        root.get("split_feature"),
+                        child.get("split_feature", root.get("split_feature")),
+                    }
+                    - {None}
+                )
+            )
+            if len(pair) == 2:
+                gain[pair] = gain.get(pair, 0) + child["split_gain"]
     return sorted(sorted(gain), key=gain.get, reverse=True)[:most]
 
 # %% ../nbs/08_anomaly.ipynb #3dcc2c3e
 def centred(
-    axes:list[dict],          # of the columns
-    tables:dict,              # {columns: table}
-    p:np.ndarray              # positions of the rows that are typical
-)->AdditiveModel:             # a contribution says how much more than for a typical row
+    axes: list[dict],  # of the columns
+    tables: dict,  # {columns: table}
+    p: np.ndarray,  # positions of the rows that are typical
+) -> AdditiveModel:  # a contribution says how much more than for a typical row
     "Tables as a model that serves."
     out = {(): float(tables.get((), 0))}
     for key, t in tables.items():
-        if not key: continue
+        if not key:
+            continue
         mean = t[tuple(p[:, j] for j in key)].mean()
         out[()] += mean
         out[key] = np.round(t - mean, 5)
     return additive_model(out, axes)
 
+
 def _total(tables, p):
     score = np.zeros(len(p))
-    for key, t in tables.items(): score += t[tuple(p[:, j] for j in key)]
+    for key, t in tables.items():
+        score += t[tuple(p[:, j] for j in key)]
     return score
 
 # %% ../nbs/08_anomaly.ipynb #9f33ec2d
-_FENCE = 2.0                  # interquartile ranges
+_FENCE = 2.0  # interquartile ranges
+
 
 def _inside(strange, fence):
-    low, high = np.quantile(strange, [.25, .75])
-    return strange <= high + fence*(high - low)
+    low, high = np.quantile(strange, [0.25, 0.75])
+    return strange <= high + fence * (high - low)
+
 
 def _learn(axes, numbers, p, chosen, s, rng, seed):
     "All tables from some rows. `chosen` keeps the pairs of the first call, so that every part of the cross-fitting has the same."
     density, tail = surprisal_tables(axes, numbers, p)
-    tables = {'density': density, 'tail': tail}
-    strange = sum((v - v.mean()) / max(v.std(), 1e-9) for v in (_total(t, p) for t in tables.values()))
-    tables['discord'], chosen['discord'] = discord_tables(axes, p, s.pairs, chosen.get('discord'))
-    inside, use = _inside(strange, _FENCE), rng.permutation(len(p))[:s.max_rows]
+    tables = {"density": density, "tail": tail}
+    strange = sum(
+        (v - v.mean()) / max(v.std(), 1e-9) for v in (_total(t, p) for t in tables.values())
+    )
+    tables["discord"], chosen["discord"] = discord_tables(axes, p, s.pairs, chosen.get("discord"))
+    inside, use = _inside(strange, _FENCE), rng.permutation(len(p))[: s.max_rows]
     real = p[use[inside[use]]]
     for name, kinds in KINDS.items() if p.shape[1] > 1 else ():
-        R, far = numbers[use[inside[use]] if name == 'contrast' else use], name == 'far'
-        falsify = lambda: places(axes, np.vstack([counterfeit(axes, R, k, 4*len(R)//len(kinds), rng) for k in kinds]))
+        R, far = numbers[use[inside[use]] if name == "contrast" else use], name == "far"
+        falsify = lambda: places(
+            axes, np.vstack([counterfeit(axes, R, k, 4 * len(R) // len(kinds), rng) for k in kinds])
+        )
         if name not in chosen:
-            scout = _boost(axes, real, falsify(), 200, 0, num_leaves=4, max_depth=2, feature_fraction_bynode=.3)
-            chosen[name] = strongest_pairs(scout, s.pairs//3 if far else s.pairs) or [(0, 1)]
-        machines = [_boost(axes, real, falsify(), 200 if far else 400, 100*seed + b, chosen[name], learning_rate=.1 if far else .2) for b in range(s.bags)]
+            scout = _boost(
+                axes,
+                real,
+                falsify(),
+                200,
+                0,
+                num_leaves=4,
+                max_depth=2,
+                feature_fraction_bynode=0.3,
+            )
+            chosen[name] = strongest_pairs(scout, s.pairs // 3 if far else s.pairs) or [(0, 1)]
+        machines = [
+            _boost(
+                axes,
+                real,
+                falsify(),
+                200 if far else 400,
+                100 * seed + b,
+                chosen[name],
+                learning_rate=0.1 if far else 0.2,
+            )
+            for b in range(s.bags)
+        ]
         tables[name] = tables_of(Bags(machines, -1, None), axes)
     return tables
 
 # %% ../nbs/08_anomaly.ipynb #be833702
-PRICES = {'marginal': .3, 'discord': .3, 'shape': .3, 'contrast': 1.0}
-_VOICE = {'discord': 1.3, 'shape': 1.3, 'contrast': 1.3}    # surprise, price included, from which a component speaks: one row in twenty
-_FAR_FENCE = 3.0              # interquartile ranges, as Tukey's
+PRICES = {"marginal": 0.3, "discord": 0.3, "shape": 0.3, "contrast": 1.0}
+_VOICE = {
+    "discord": 1.3,
+    "shape": 1.3,
+    "contrast": 1.3,
+}  # surprise, price included, from which a component speaks: one row in twenty
+_FAR_FENCE = 3.0  # interquartile ranges, as Tukey's
+
 
 def surprise_curve(
-    scores,                   # scores of usual rows that the model has not learned from
-    price:float=1.0,          # part of the budget of alerts, relative to the others
-    voice:float|None=None     # surprise, price included, below which the component is silent
-)->dict:                      # {scores, surprise}: from a score to -log10 of the share of usual rows that reach it
+    scores,  # scores of usual rows that the model has not learned from
+    price: float = 1.0,  # part of the budget of alerts, relative to the others
+    voice: float | None = None,  # surprise, price included, below which the component is silent
+) -> dict:  # {scores, surprise}: from a score to -log10 of the share of usual rows that reach it
     "A conformal p-value as a piecewise linear curve."
     s = np.sort(np.asarray(scores, dtype=float))
     n = len(s)
-    ranks = np.unique(np.r_[np.linspace(0, n - 1, 200), n - np.geomspace(1, n, 60)].round().astype(int).clip(0, n - 1))
+    ranks = np.unique(
+        np.r_[np.linspace(0, n - 1, 200), n - np.geomspace(1, n, 60)]
+        .round()
+        .astype(int)
+        .clip(0, n - 1)
+    )
     xs, ys = s[ranks], -np.log10((n - ranks) / (n + 1))
-    keep = np.r_[np.diff(xs) > 1e-12, True]    # equal scores: the largest surprise that they reach
+    keep = np.r_[np.diff(xs) > 1e-12, True]  # equal scores: the largest surprise that they reach
     xs, ys = xs[keep], ys[keep]
-    slope = 1 / max(s[-1] - np.quantile(s, .9), 1e-6)
-    xs, ys = np.r_[xs, xs[-1] + 1/slope], np.r_[ys, ys[-1] + 1]
+    slope = 1 / max(s[-1] - np.quantile(s, 0.9), 1e-6)
+    xs, ys = np.r_[xs, xs[-1] + 1 / slope], np.r_[ys, ys[-1] + 1]
     ys = ys + np.log10(price)
-    return {'scores': xs.tolist(), 'surprise': ys.tolist() if voice is None else np.where(ys < voice, -1.0, ys).tolist()}
+    return {
+        "scores": xs.tolist(),
+        "surprise": ys.tolist() if voice is None else np.where(ys < voice, -1.0, ys).tolist(),
+    }
 
 # %% ../nbs/08_anomaly.ipynb #e67fcb7b
 class AnomalyDetector(OutlierMixin, BaseEstimator):
     "Unsupervised detector of atypical rows, additive and explained (scikit-learn grammar)."
-    def __init__(self,
-        alert_rate:float=.05, # share of usual rows that may alert
-        pairs:int=60,         # pairs of columns that a component may use
-        bags:int=4,           # machines averaged in a component
-        max_rows:int=10_000,  # rows that the classifiers learn from, at the most
-        prices:dict|None=None, # changes to `PRICES`
-        random_state:int=0    # same data, same seed, same tables
-    ):
-        self.alert_rate, self.pairs, self.bags, self.max_rows, self.prices, self.random_state = alert_rate, pairs, bags, max_rows, prices, random_state
 
-    def fit(self,
-        X,                    # DataFrame of numeric, categorical and missing values; rows may be contaminated
-        y=None                # ignored
-    )->'AnomalyDetector':
-        if not 0 < self.alert_rate < 1: raise ValueError(f"alert_rate must be between 0 and 1, not {self.alert_rate}")
+    def __init__(
+        self,
+        alert_rate: float = 0.05,  # share of usual rows that may alert
+        pairs: int = 60,  # pairs of columns that a component may use
+        bags: int = 4,  # machines averaged in a component
+        max_rows: int = 10_000,  # rows that the classifiers learn from, at the most
+        prices: dict | None = None,  # changes to `PRICES`
+        random_state: int = 0,  # same data, same seed, same tables
+    ):
+        self.alert_rate, self.pairs, self.bags, self.max_rows, self.prices, self.random_state = (
+            alert_rate,
+            pairs,
+            bags,
+            max_rows,
+            prices,
+            random_state,
+        )
+
+    def fit(
+        self,
+        X,  # DataFrame of numeric, categorical and missing values; rows may be contaminated
+        y=None,  # ignored
+    ) -> "AnomalyDetector":
+        if not 0 < self.alert_rate < 1:
+            raise ValueError(f"alert_rate must be between 0 and 1, not {self.alert_rate}")
         prices = PRICES | (self.prices or {})
-        if set(prices) != set(PRICES) or min(prices.values()) <= 0: raise ValueError(f"prices must give {', '.join(PRICES)} numbers above zero, not {self.prices}")
+        if set(prices) != set(PRICES) or min(prices.values()) <= 0:
+            raise ValueError(
+                f"prices must give {', '.join(PRICES)} numbers above zero, not {self.prices}"
+            )
         X = prepare(X)
         check_trainable(X, least=50)
-        if X.drop_duplicates().shape[0] < 20: raise ValueError(f"only {X.drop_duplicates().shape[0]} rows differ; at least 20 are needed")
+        if X.drop_duplicates().shape[0] < 20:
+            raise ValueError(
+                f"only {X.drop_duplicates().shape[0]} rows differ; at least 20 are needed"
+            )
         self.feature_names_in_, self.n_features_in_ = np.array(X.columns, dtype=object), X.shape[1]
         axes = tail_axes(X)
         tables, usual, typical = self._cross_fit(axes, as_numbers(axes, X))
         components = {k: centred(axes, t, typical) for k, t in tables.items()}
-        near = _inside(usual['marginal'], _FAR_FENCE)
+        near = _inside(usual["marginal"], _FAR_FENCE)
         curves = {k: surprise_curve(v[near], prices[k], _VOICE.get(k)) for k, v in usual.items()}
         self.additive_ = StrongestOf(components, curves)
-        self.quantiles_ = {n: X[n].quantile([.2, .8]).tolist() for n in X if pd.api.types.is_float_dtype(X[n]) and X[n].notna().any()}
+        self.quantiles_ = {
+            n: X[n].quantile([0.2, 0.8]).tolist()
+            for n in X
+            if pd.api.types.is_float_dtype(X[n]) and X[n].notna().any()
+        }
         self._set_levels(np.sort(self.additive_.surprise_of(list(usual.values())).max(axis=0)))
         return self
 
@@ -297,51 +475,80 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         for k in range(4 if cross else 1):
             out = part == k
             tables = _learn(axes, numbers[~out], p[~out], chosen, self, rng, k)
-            discord.append({key: t/(4 if cross else 1) for key, t in tables['discord'].items()})
-            for name, t in tables.items(): held.setdefault(name, np.full(n, np.nan))[out] = _total(t, p[out])
-        if cross: tables = _learn(axes, numbers, p, chosen, self, rng, 4)
-        tables['discord'] = add_tables(*discord)    # a ratio grows with the rows, so the parts are averaged
+            discord.append({key: t / (4 if cross else 1) for key, t in tables["discord"].items()})
+            for name, t in tables.items():
+                held.setdefault(name, np.full(n, np.nan))[out] = _total(t, p[out])
+        if cross:
+            tables = _learn(axes, numbers, p, chosen, self, rng, 4)
+        tables["discord"] = add_tables(
+            *discord
+        )  # a ratio grows with the rows, so the parts are averaged
         held = {k: v[~np.isnan(v)] for k, v in held.items()}
-        weight = {k: 1 / max(held[k].std(), 1e-9) for k in ('density', 'tail', 'far') if k in held}
-        usual = {'marginal': sum(w*held[k] for k, w in weight.items())} | {k: held[k] for k in ('discord', 'shape', 'contrast') if k in held}
-        usual = {k: v.round(9) for k, v in usual.items()}    # the last bit of a sum may differ from process to process, and the same data must make the same bytes
-        return ({'marginal': add_tables(*({key: w*t for key, t in tables[k].items()} for k, w in weight.items()))} | {k: tables[k] for k in ('discord', 'shape', 'contrast') if k in held}, usual, p)
+        weight = {k: 1 / max(held[k].std(), 1e-9) for k in ("density", "tail", "far") if k in held}
+        usual = {"marginal": sum(w * held[k] for k, w in weight.items())} | {
+            k: held[k] for k in ("discord", "shape", "contrast") if k in held
+        }
+        usual = {
+            k: v.round(9) for k, v in usual.items()
+        }  # the last bit of a sum may differ from process to process, and the same data must make the same bytes
+        return (
+            {
+                "marginal": add_tables(
+                    *({key: w * t for key, t in tables[k].items()} for k, w in weight.items())
+                )
+            }
+            | {k: tables[k] for k in ("discord", "shape", "contrast") if k in held},
+            usual,
+            p,
+        )
 
     def _set_levels(self, usual):
         "Operating points and percentiles from the surprises of usual rows, sorted."
-        self.levels_ = {str(r): float(np.quantile(usual, 1 - r, method='higher')) for r in sorted({.01, .02, .05, .1, self.alert_rate})}
+        self.levels_ = {
+            str(r): float(np.quantile(usual, 1 - r, method="higher"))
+            for r in sorted({0.01, 0.02, 0.05, 0.1, self.alert_rate})
+        }
         self.threshold_ = self.levels_[str(self.alert_rate)]
-        shares = np.unique(np.r_[np.linspace(0, .9, 46), np.linspace(.9, 1, 51)])
+        shares = np.unique(np.r_[np.linspace(0, 0.9, 46), np.linspace(0.9, 1, 51)])
         at = np.maximum.accumulate(np.quantile(usual, shares))
         keep = np.r_[True, np.diff(at) > 0]
-        self.percentiles_ = {'scores': at[keep].tolist(), 'percent': (100*shares[keep]).tolist()}
+        self.percentiles_ = {"scores": at[keep].tolist(), "percent": (100 * shares[keep]).tolist()}
 
-    def recalibrate(self,
-        X                     # usual rows that the model has not learned from, such as the latest months
-    )->'AnomalyDetector':
+    def recalibrate(
+        self,
+        X,  # usual rows that the model has not learned from, such as the latest months
+    ) -> "AnomalyDetector":
         "Set the thresholds and percentiles anew."
         self._set_levels(np.sort(self.anomaly_score(X)))
         return self
 
-    def anomaly_score(self, X)->np.ndarray:
+    def anomaly_score(self, X) -> np.ndarray:
         "Surprise; higher = more atypical. A row's score does not depend on the others."
         check_is_fitted(self)
         return self.additive_.surprises(prepare_known(X, self.feature_names_in_))
 
-    def is_anomaly(self, X)->np.ndarray: return self.anomaly_score(X) > self.threshold_
+    def is_anomaly(self, X) -> np.ndarray:
+        return self.anomaly_score(X) > self.threshold_
 
-    def predict(self, X)->np.ndarray: return np.where(self.is_anomaly(X), -1, 1)
+    def predict(self, X) -> np.ndarray:
+        return np.where(self.is_anomaly(X), -1, 1)
 
-    def explain(self, X)->pd.DataFrame:
+    def explain(self, X) -> pd.DataFrame:
         "Contributions of the variables to the component that decided, in nats; positive = more atypical."
         check_is_fitted(self)
         X = prepare_known(X, self.feature_names_in_)
         _, which, columns = self.additive_.score_columns(X)
-        parts = [pd.DataFrame(m.share(v), index=X.index).reindex(columns=X.columns, fill_value=0.0)
-                 for m, v in zip(self.additive_.components.values(), columns)]
-        return pd.DataFrame(np.choose(which[:, None], [p.to_numpy() for p in parts]), index=X.index, columns=X.columns)
+        parts = [
+            pd.DataFrame(m.share(v), index=X.index).reindex(columns=X.columns, fill_value=0.0)
+            for m, v in zip(self.additive_.components.values(), columns)
+        ]
+        return pd.DataFrame(
+            np.choose(which[:, None], [p.to_numpy() for p in parts]),
+            index=X.index,
+            columns=X.columns,
+        )
 
-    def to_additive(self)->StrongestOf:
+    def to_additive(self) -> StrongestOf:
         "The tables that serve."
         check_is_fitted(self)
         return self.additive_

@@ -7,161 +7,251 @@ __all__ = ['FILES', 'OPTIONAL', 'ArtifactError', 'canonical', 'digest', 'write_v
            'current_version', 'promotions', 'previous_version', 'rollback', 'versions']
 
 # %% ../nbs/10_artifacts.ipynb #899057dc
-import hashlib, json, os, re, shutil, tempfile
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
 # %% ../nbs/10_artifacts.ipynb #bd006485
-FILES = ('scorer.json', 'anomaly.json', 'metrics.json', 'model_card.md')    # sealed by the manifest
-OPTIONAL = ('macro.json',)    # sealed too, where a version has it: see `point_in_time`
+FILES = ("scorer.json", "anomaly.json", "metrics.json", "model_card.md")  # sealed by the manifest
+OPTIONAL = ("macro.json",)  # sealed too, where a version has it: see `point_in_time`
+
 
 class ArtifactError(RuntimeError):
     "A model version that must not be used; the message says which file and why."
 
+
 def canonical(
-    value                     # anything JSON can hold; floats must be finite
-)->str:                       # sorted keys, no spaces, shortest floats
+    value,  # anything JSON can hold; floats must be finite
+) -> str:  # sorted keys, no spaces, shortest floats
     "One text for one value, so that equal content has equal bytes."
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(',', ':'))
+    return json.dumps(
+        value, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+    )
+
 
 def digest(
-    *parts                    # bytes, text, or anything that JSON can hold
-)->str:                       # 64 hexadecimal digits
+    *parts,  # bytes, text, or anything that JSON can hold
+) -> str:  # 64 hexadecimal digits
     "SHA-256 of the parts, each preceded by its length."
     h = hashlib.sha256()
     for part in parts:
-        raw = part if isinstance(part, bytes) else (part if isinstance(part, str) else canonical(part)).encode()
-        h.update(len(raw).to_bytes(8, 'big') + raw)
+        raw = (
+            part
+            if isinstance(part, bytes)
+            else (part if isinstance(part, str) else canonical(part)).encode()
+        )
+        h.update(len(raw).to_bytes(8, "big") + raw)
     return h.hexdigest()
 
 # %% ../nbs/10_artifacts.ipynb #fd7e3c56
 def write_version(
-    artifacts:str|Path,       # folder of versions
-    version:str,              # name of this one
-    files:dict[str, object],  # every name of `FILES`, and any of `OPTIONAL`: text, or a value for JSON
-    origin:dict,              # what the version was made from
-    golden:list[dict],        # dossiers and the results they must give
-    runs:str|Path|None=None,  # folder of executed notebooks to keep
-    gate:dict|None=None       # {against, refusals, forced}: see `gate.release`; None: nobody judged it
-)->Path:                      # the version's folder
+    artifacts: str | Path,  # folder of versions
+    version: str,  # name of this one
+    files: dict[
+        str, object
+    ],  # every name of `FILES`, and any of `OPTIONAL`: text, or a value for JSON
+    origin: dict,  # what the version was made from
+    golden: list[dict],  # dossiers and the results they must give
+    runs: str | Path | None = None,  # folder of executed notebooks to keep
+    gate: dict
+    | None = None,  # {against, refusals, forced}: see `gate.release`; None: nobody judged it
+) -> Path:  # the version's folder
     "Write a version, whole or not at all."
-    if not re.fullmatch(r'[0-9a-z][0-9a-z._-]{0,63}', version): raise ValueError(f"a version name has 1 to 64 of a-z, 0-9, '.', '_' and '-', not {version!r}")
-    if not set(FILES) <= set(files) <= {*FILES, *OPTIONAL}: raise ValueError(f"a version holds {', '.join(FILES)}, not {', '.join(sorted(files))}")
+    if not re.fullmatch(r"[0-9a-z][0-9a-z._-]{0,63}", version):
+        raise ValueError(
+            f"a version name has 1 to 64 of a-z, 0-9, '.', '_' and '-', not {version!r}"
+        )
+    if not set(FILES) <= set(files) <= {*FILES, *OPTIONAL}:
+        raise ValueError(f"a version holds {', '.join(FILES)}, not {', '.join(sorted(files))}")
     artifacts = Path(artifacts)
     artifacts.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix='.', dir=artifacts))
+    folder = Path(tempfile.mkdtemp(prefix=".", dir=artifacts))
     try:
         folder.chmod(0o755)
-        for name, content in files.items(): (folder/name).write_text(content if isinstance(content, str) else canonical(content), 'utf-8')
-        manifest = {'version': version, 'origin': origin, 'golden': golden, 'gate': gate,
-                    'sha256': {n: hashlib.sha256((folder/n).read_bytes()).hexdigest() for n in files}}
+        for name, content in files.items():
+            (folder / name).write_text(
+                content if isinstance(content, str) else canonical(content), "utf-8"
+            )
+        manifest = {
+            "version": version,
+            "origin": origin,
+            "golden": golden,
+            "gate": gate,
+            "sha256": {n: hashlib.sha256((folder / n).read_bytes()).hexdigest() for n in files},
+        }
         _seal(folder, manifest)
-        if runs: shutil.copytree(runs, folder/'runs')
+        if runs:
+            shutil.copytree(runs, folder / "runs")
         if not _is_sound(artifacts, version):
-            shutil.rmtree(artifacts/version, ignore_errors=True)
-            os.rename(folder, artifacts/version)
-    finally: shutil.rmtree(folder, ignore_errors=True)
-    return artifacts/version
+            shutil.rmtree(artifacts / version, ignore_errors=True)
+            os.rename(folder, artifacts / version)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return artifacts / version
+
 
 def _seal(folder, manifest):
     "Replace the manifest of a version by one whose seal fits."
-    (folder/'.manifest').write_text(canonical(manifest | {'seal': digest(manifest)}), 'utf-8')
-    os.replace(folder/'.manifest', folder/'manifest.json')
+    (folder / ".manifest").write_text(canonical(manifest | {"seal": digest(manifest)}), "utf-8")
+    os.replace(folder / ".manifest", folder / "manifest.json")
+
 
 def _is_sound(artifacts, version):
     "The same inputs again: what is there may be serving, so it stays."
-    try: return bool(read_version(artifacts, version))
-    except ArtifactError: return False
+    try:
+        return bool(read_version(artifacts, version))
+    except ArtifactError:
+        return False
 
 # %% ../nbs/10_artifacts.ipynb #427d1d43
 def read_version(
-    artifacts:str|Path,       # folder of versions
-    version:str               # name
-)->dict:                      # {manifest, scorer, anomaly, metrics}, each decoded, and `macro` where there is one
+    artifacts: str | Path,  # folder of versions
+    version: str,  # name
+) -> dict:  # {manifest, scorer, anomaly, metrics}, each decoded, and `macro` where there is one
     "Read and verify a version; raises `ArtifactError`."
-    folder, raw = Path(artifacts)/version, {}
+    folder, raw = Path(artifacts) / version, {}
+
     def read(name):
-        try: raw[name] = (folder/name).read_bytes()
-        except OSError as e: raise ArtifactError(f"version {version}: {name} cannot be read ({e.strerror})") from None
-    for name in (*FILES, 'manifest.json'): read(name)
-    try: manifest = json.loads(raw['manifest.json'])
-    except ValueError: raise ArtifactError(f"version {version}: manifest.json is not JSON") from None
-    seal = manifest.pop('seal', None) if isinstance(manifest, dict) else None
-    if seal is None or digest(manifest) != seal or canonical(manifest | {'seal': seal}).encode() != raw['manifest.json']:
+        try:
+            raw[name] = (folder / name).read_bytes()
+        except OSError as e:
+            raise ArtifactError(
+                f"version {version}: {name} cannot be read ({e.strerror})"
+            ) from None
+
+    for name in (*FILES, "manifest.json"):
+        read(name)
+    try:
+        manifest = json.loads(raw["manifest.json"])
+    except ValueError:
+        raise ArtifactError(f"version {version}: manifest.json is not JSON") from None
+    seal = manifest.pop("seal", None) if isinstance(manifest, dict) else None
+    if (
+        seal is None
+        or digest(manifest) != seal
+        or canonical(manifest | {"seal": seal}).encode() != raw["manifest.json"]
+    ):
         raise ArtifactError(f"version {version}: manifest.json does not match its seal")
-    if manifest['version'] != version: raise ArtifactError(f"version {version}: manifest.json is of version {manifest['version']}")
-    names = (*FILES, *(n for n in OPTIONAL if n in manifest['sha256']))
-    for name in names[len(FILES):]: read(name)
+    if manifest["version"] != version:
+        raise ArtifactError(f"version {version}: manifest.json is of version {manifest['version']}")
+    names = (*FILES, *(n for n in OPTIONAL if n in manifest["sha256"]))
+    for name in names[len(FILES) :]:
+        read(name)
     for name in names:
-        if hashlib.sha256(raw[name]).hexdigest() != manifest['sha256'][name]:
-            raise ArtifactError(f"version {version}: {name} does not match its SHA-256 in manifest.json")
-    return {'manifest': manifest} | {n.removesuffix('.json'): json.loads(raw[n]) for n in names if n.endswith('.json')}
+        if hashlib.sha256(raw[name]).hexdigest() != manifest["sha256"][name]:
+            raise ArtifactError(
+                f"version {version}: {name} does not match its SHA-256 in manifest.json"
+            )
+    return {"manifest": manifest} | {
+        n.removesuffix(".json"): json.loads(raw[n]) for n in names if n.endswith(".json")
+    }
 
 # %% ../nbs/10_artifacts.ipynb #3eebfc7a
 def record_gate(
-    artifacts:str|Path,       # folder of versions
-    version:str,              # name of a sound version
-    gate:dict                 # {against, refusals, forced}
-)->None:
+    artifacts: str | Path,  # folder of versions
+    version: str,  # name of a sound version
+    gate: dict,  # {against, refusals, forced}
+) -> None:
     "Write into the manifest what was said of a version, in place of what was said before."
-    manifest = read_version(artifacts, version)['manifest']
-    if manifest.get('gate') != gate: _seal(Path(artifacts)/version, manifest | {'gate': gate})
+    manifest = read_version(artifacts, version)["manifest"]
+    if manifest.get("gate") != gate:
+        _seal(Path(artifacts) / version, manifest | {"gate": gate})
+
 
 def promote(
-    artifacts:str|Path,       # folder of versions
-    version:str,              # name of a version that is there and sound
-    force:str|None=None,      # why, where the gate refused it
-    rollback:bool=False       # whether this goes back to an earlier version
-)->None:                      # raises `ArtifactError`
+    artifacts: str | Path,  # folder of versions
+    version: str,  # name of a version that is there and sound
+    force: str | None = None,  # why, where the gate refused it
+    rollback: bool = False,  # whether this goes back to an earlier version
+) -> None:  # raises `ArtifactError`
     "Make a version the one that serves."
-    manifest, artifacts = read_version(artifacts, version)['manifest'], Path(artifacts)
-    gate = manifest.get('gate') or {}
-    if force is not None and not force.strip(): raise ValueError('a forced promotion needs a reason')
-    if gate.get('refusals') and not (force or gate.get('forced')):
-        raise ArtifactError(f"version {version} is not promoted: {'; '.join(gate['refusals'])} (promote it all the same with --force REASON)")
-    if force: record_gate(artifacts, version, {'against': None, 'refusals': []} | gate | {'forced': force})
-    try: previous = current_version(artifacts)
-    except ArtifactError: previous = None
-    if previous == version: return
-    line = {'version': version, 'previous': previous, 'time': datetime.now(UTC).isoformat(timespec='seconds'), 'force': force, 'rollback': rollback}
-    with open(artifacts/'promotions.jsonl', 'a', encoding='utf-8') as log: log.write(canonical(line) + '\n')
-    new = artifacts/f'.current.{os.getpid()}'
-    new.write_text(version + '\n')
-    os.replace(new, artifacts/'current')
+    manifest, artifacts = read_version(artifacts, version)["manifest"], Path(artifacts)
+    gate = manifest.get("gate") or {}
+    if force is not None and not force.strip():
+        raise ValueError("a forced promotion needs a reason")
+    if gate.get("refusals") and not (force or gate.get("forced")):
+        raise ArtifactError(
+            f"version {version} is not promoted: {'; '.join(gate['refusals'])} (promote it all the same with --force REASON)"
+        )
+    if force:
+        record_gate(
+            artifacts, version, {"against": None, "refusals": []} | gate | {"forced": force}
+        )
+    try:
+        previous = current_version(artifacts)
+    except ArtifactError:
+        previous = None
+    if previous == version:
+        return
+    line = {
+        "version": version,
+        "previous": previous,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "force": force,
+        "rollback": rollback,
+    }
+    with open(artifacts / "promotions.jsonl", "a", encoding="utf-8") as log:
+        log.write(canonical(line) + "\n")
+    new = artifacts / f".current.{os.getpid()}"
+    new.write_text(version + "\n")
+    os.replace(new, artifacts / "current")
+
 
 def current_version(
-    artifacts:str|Path        # folder of versions
-)->str:                       # name of the promoted version
+    artifacts: str | Path,  # folder of versions
+) -> str:  # name of the promoted version
     "The version that serves; raises `ArtifactError` when there is none."
-    try: return (Path(artifacts)/'current').read_text().strip()
-    except OSError: raise ArtifactError(f"no model is promoted in {Path(artifacts).name}/: run credit-risk retrain") from None
+    try:
+        return (Path(artifacts) / "current").read_text().strip()
+    except OSError:
+        raise ArtifactError(
+            f"no model is promoted in {Path(artifacts).name}/: run credit-risk retrain"
+        ) from None
 
 # %% ../nbs/10_artifacts.ipynb #420d68e9
 def promotions(
-    artifacts:str|Path        # folder of versions
-)->list[dict]:                # version, previous, time, force, rollback; the oldest first
+    artifacts: str | Path,  # folder of versions
+) -> list[dict]:  # version, previous, time, force, rollback; the oldest first
     "What was promoted, when and why."
-    path = Path(artifacts)/'promotions.jsonl'
-    return [json.loads(line) for line in path.read_text('utf-8').splitlines()] if path.exists() else []
+    path = Path(artifacts) / "promotions.jsonl"
+    return (
+        [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
+    )
+
 
 def previous_version(
-    artifacts:str|Path        # folder of versions
-)->str|None:                  # the version that served before the promoted one; None where it is the first
+    artifacts: str | Path,  # folder of versions
+) -> str | None:  # the version that served before the promoted one; None where it is the first
     "Where to go back to, by hand or where the promoted version turns out to be damaged."
     now = current_version(artifacts)
-    return next((p['previous'] for p in reversed(promotions(artifacts)) if p['version'] == now and not p['rollback']), None)
+    return next(
+        (
+            p["previous"]
+            for p in reversed(promotions(artifacts))
+            if p["version"] == now and not p["rollback"]
+        ),
+        None,
+    )
+
 
 def rollback(
-    artifacts:str|Path        # folder of versions
-)->str:                       # the version that serves now
+    artifacts: str | Path,  # folder of versions
+) -> str:  # the version that serves now
     "Promote again the version that came before the present one; raises `ArtifactError` where there is none."
     before = previous_version(artifacts)
-    if before is None: raise ArtifactError(f"nothing was promoted before version {current_version(artifacts)}")
+    if before is None:
+        raise ArtifactError(f"nothing was promoted before version {current_version(artifacts)}")
     promote(artifacts, before, rollback=True)
     return before
 
+
 def versions(
-    artifacts:str|Path        # folder of versions
-)->list[str]:                 # names, in the order of the alphabet
+    artifacts: str | Path,  # folder of versions
+) -> list[str]:  # names, in the order of the alphabet
     "Every version that is there, sound or not."
-    return sorted(p.parent.name for p in Path(artifacts).glob('[!.]*/manifest.json'))
+    return sorted(p.parent.name for p in Path(artifacts).glob("[!.]*/manifest.json"))

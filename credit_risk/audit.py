@@ -6,7 +6,8 @@
 __all__ = ['FIRST', 'HASHED', 'row_hash', 'decision_text', 'stored_dossier', 'replay', 'chain_problems', 'verify']
 
 # %% ../nbs/11d_audit.ipynb #c1085e41
-import hashlib, json
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 
 import sqlalchemy as sa
@@ -18,107 +19,156 @@ from .database import query
 from .scoring import Models, load_models, score
 
 # %% ../nbs/11d_audit.ipynb #c3f406e7
-FIRST = '0'*64    # hash_precedent of a writer's first row
-HASHED = ('decision_id', 'horodatage', 'cle', 'dossier', 'resultat', 'modele_version', 'ecrivain', 'rang', 'hash_precedent')
+FIRST = "0" * 64  # hash_precedent of a writer's first row
+HASHED = (
+    "decision_id",
+    "horodatage",
+    "cle",
+    "dossier",
+    "resultat",
+    "modele_version",
+    "ecrivain",
+    "rang",
+    "hash_precedent",
+)
+
 
 def row_hash(
-    row:Mapping               # of `decisions`
-)->str:                       # 64 hexadecimal digits
+    row: Mapping,  # of `decisions`
+) -> str:  # 64 hexadecimal digits
     "What `hash` must be: SHA-256 of the row's other columns, as a list in JSON without spaces."
     return hashlib.sha256(to_json([row[name] for name in HASHED])).hexdigest()
 
 # %% ../nbs/11d_audit.ipynb #06bced7d
 _FIELDS = tuple(Result.model_fields)
 
+
 def decision_text(
-    decision_id:str,          # of the decision
-    dossier:dict,             # flat dossier
-    models:Models,            # from `load_models`
-    scenario:str|None=None    # that the request named
-)->tuple[str,dict]:           # JSON of `contract.Result`, and the same as a dict
+    decision_id: str,  # of the decision
+    dossier: dict,  # flat dossier
+    models: Models,  # from `load_models`
+    scenario: str | None = None,  # that the request named
+) -> tuple[str, dict]:  # JSON of `contract.Result`, and the same as a dict
     "Decide one application."
-    result = {'decision_id': decision_id} | score(dossier, models, *(() if scenario is None else (scenario,)))
+    result = {"decision_id": decision_id} | score(
+        dossier, models, *(() if scenario is None else (scenario,))
+    )
     return to_json({n: result[n] for n in _FIELDS if n in result}).decode(), result
 
+
 def stored_dossier(
-    dossier:dict,             # flat dossier
-    client_id:int|None        # where the facts were read from the bank
-)->str:                       # JSON
+    dossier: dict,  # flat dossier
+    client_id: int | None,  # where the facts were read from the bank
+) -> str:  # JSON
     "A dossier as the audit keeps it."
-    return to_json(dossier if client_id is None else dossier | {'client_id': client_id}).decode()
+    return to_json(dossier if client_id is None else dossier | {"client_id": client_id}).decode()
 
 # %% ../nbs/11d_audit.ipynb #e44606f9
 def replay(
-    row:Mapping,              # of `decisions`
-    models:Models             # of its version
-)->bool:                      # whether the same bytes come out
+    row: Mapping,  # of `decisions`
+    models: Models,  # of its version
+) -> bool:  # whether the same bytes come out
     "Make a decision again."
-    facts, said = json.loads(row['dossier']), json.loads(row['resultat'])
-    facts.pop('client_id', None)
-    return decision_text(row['decision_id'], dossier_from_json(facts), models, (said.get('point_in_time') or {}).get('scenario'))[0] == row['resultat']
+    facts, said = json.loads(row["dossier"]), json.loads(row["resultat"])
+    facts.pop("client_id", None)
+    return (
+        decision_text(
+            row["decision_id"],
+            dossier_from_json(facts),
+            models,
+            (said.get("point_in_time") or {}).get("scenario"),
+        )[0]
+        == row["resultat"]
+    )
 
 # %% ../nbs/11d_audit.ipynb #d786b8e6
 def chain_problems(
-    connection:sa.Connection, # an open connection
-    each:Callable=lambda row: None  # called with every row, in order
-)->list[str]:                 # one line a problem; empty when every row is as it was written
+    connection: sa.Connection,  # an open connection
+    each: Callable = lambda row: None,  # called with every row, in order
+) -> list[str]:  # one line a problem; empty when every row is as it was written
     "What is wrong with the chains, with the rows concerned."
     problems, ends, last = [], {}, {}
-    if connection.dialect.name == 'sqlite': connection.exec_driver_sql('begin')    # one state of both tables, while the service writes on
-    for row in connection.execute(sa.text(query('chains'))).mappings(): ends[row['ecrivain']] = row['rang'], row['hash']
-    rows = connection.execution_options(stream_results=True, yield_per=1_000).execute(sa.text(query('decisions_in_order'))).mappings()
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("begin")  # one state of both tables, while the service writes on
+    for row in connection.execute(sa.text(query("chains"))).mappings():
+        ends[row["ecrivain"]] = row["rang"], row["hash"]
+    rows = (
+        connection.execution_options(stream_results=True, yield_per=1_000)
+        .execute(sa.text(query("decisions_in_order")))
+        .mappings()
+    )
     for row in rows:
-        ecrivain, (rang, previous) = row['ecrivain'], last.get(row['ecrivain'], (0, FIRST))
+        ecrivain, (rang, previous) = row["ecrivain"], last.get(row["ecrivain"], (0, FIRST))
         where = f"decision {row['decision_id']} (writer {ecrivain}, row {row['rang']})"
-        if row['rang'] != rang + 1: problems.append(f"{where}: {_rows(rang + 1, row['rang'] - 1)} missing before it")
-        elif row['hash_precedent'] != previous: problems.append(f'{where}: does not continue the row before it')
-        if row_hash(row) != row['hash']: problems.append(f'{where}: was changed after it was written')
-        last[ecrivain] = row['rang'], row['hash']
+        if row["rang"] != rang + 1:
+            problems.append(f"{where}: {_rows(rang + 1, row['rang'] - 1)} missing before it")
+        elif row["hash_precedent"] != previous:
+            problems.append(f"{where}: does not continue the row before it")
+        if row_hash(row) != row["hash"]:
+            problems.append(f"{where}: was changed after it was written")
+        last[ecrivain] = row["rang"], row["hash"]
         each(row)
     return problems + _ends(ends, last)
 
 # %% ../nbs/11d_audit.ipynb #d868f3b1
-def _rows(first, last): return f'row {first} is' if first == last else f'rows {first} to {last} are'
+def _rows(first, last):
+    return f"row {first} is" if first == last else f"rows {first} to {last} are"
+
 
 def _ends(ends, last):
     "The ends of the chains against the last rows that are there."
     problems = []
     for ecrivain in sorted(ends.keys() | last.keys()):
-        (end, end_hash), (rang, found) = ends.get(ecrivain, (0, None)), last.get(ecrivain, (0, FIRST))
-        if end > rang: problems.append(f'writer {ecrivain}: {_rows(rang + 1, end)} missing at its end')
-        elif end < rang: problems.append(f'writer {ecrivain}: its end says {end} rows, and there are {rang}')
-        elif end_hash != found: problems.append(f'writer {ecrivain}: its end does not match its last row, {rang}')
+        (end, end_hash), (rang, found) = (
+            ends.get(ecrivain, (0, None)),
+            last.get(ecrivain, (0, FIRST)),
+        )
+        if end > rang:
+            problems.append(f"writer {ecrivain}: {_rows(rang + 1, end)} missing at its end")
+        elif end < rang:
+            problems.append(f"writer {ecrivain}: its end says {end} rows, and there are {rang}")
+        elif end_hash != found:
+            problems.append(f"writer {ecrivain}: its end does not match its last row, {rang}")
     return problems
 
 # %% ../nbs/11d_audit.ipynb #e0bb65f7
 def verify(
-    connection:sa.Connection, # an open connection
-    artifacts=None,           # folder of versions, to make the decisions again; None: chains only
-    progress:Callable=lambda: None  # called once a row
-)->dict:                      # {rows, replayed, unknown: {version: decisions}, problems: [one line each], problems: [one line each]}
+    connection: sa.Connection,  # an open connection
+    artifacts=None,  # folder of versions, to make the decisions again; None: chains only
+    progress: Callable = lambda: None,  # called once a row
+) -> dict:  # {rows, replayed, unknown: {version: decisions}, problems: [one line each], problems: [one line each]}
     "Recompute the chains and replay the decisions."
-    seen = {'rows': 0, 'replayed': 0, 'unknown': {}, 'problems': []}
+    seen = {"rows": 0, "replayed": 0, "unknown": {}, "problems": []}
     models = {}
+
     def each(row):
-        seen['rows'] += 1
-        version = row['modele_version']
-        if artifacts is not None and _version(models, artifacts, version, seen['problems']) is None: seen['unknown'][version] = seen['unknown'].get(version, 0) + 1
+        seen["rows"] += 1
+        version = row["modele_version"]
+        if artifacts is not None and _version(models, artifacts, version, seen["problems"]) is None:
+            seen["unknown"][version] = seen["unknown"].get(version, 0) + 1
         elif artifacts is not None:
-            seen['replayed'] += 1
-            if wrong := _again(row, models[version]): seen['problems'].append(f"decision {row['decision_id']}: {wrong}")
+            seen["replayed"] += 1
+            if wrong := _again(row, models[version]):
+                seen["problems"].append(f"decision {row['decision_id']}: {wrong}")
         progress()
-    seen['problems'][:0] = chain_problems(connection, each)
+
+    seen["problems"][:0] = chain_problems(connection, each)
     return seen
 
 # %% ../nbs/11d_audit.ipynb #1c7a53c6
 def _again(row, models):
-    try: return '' if replay(row, models) else f'version {models.version} gives another answer now'
-    except (ValueError, KeyError, TypeError, AttributeError) as e: return f'cannot be made again ({type(e).__name__})'
+    try:
+        return "" if replay(row, models) else f"version {models.version} gives another answer now"
+    except (ValueError, KeyError, TypeError, AttributeError) as e:
+        return f"cannot be made again ({type(e).__name__})"
+
 
 def _version(models, artifacts, version, problems):
     if version not in models:
-        try: models[version] = load_models(artifacts, version)
+        try:
+            models[version] = load_models(artifacts, version)
         except ArtifactError as e:
             models[version] = None
-            if 'cannot be read' not in str(e): problems.append(str(e))    # damaged; one that is not there is only unknown
+            if "cannot be read" not in str(e):
+                problems.append(str(e))  # damaged; one that is not there is only unknown
     return models[version]

@@ -8,7 +8,10 @@ __all__ = ['YEARS_BACK', 'FIRST_MONTH', 'LAST_DAY', 'RECESSIONS', 'BLOCK_SIZE', 
            'simulate', 'digest', 'truth_path', 'read_truth', 'create_bank', 'oracle']
 
 # %% ../nbs/01_bank.ipynb #31404f84
-import hashlib, os, sqlite3, time
+import hashlib
+import os
+import sqlite3
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -23,456 +26,969 @@ from .contract import FIELDS
 from .database import ROOT, TABLES, connect, empty_bank, insert_rows, is_empty, migrate
 
 # %% ../nbs/01_bank.ipynb #64beff27
-YEARS_BACK = 15                                     # quarter q of the bank replays q - 15 years
-FIRST_MONTH, LAST_DAY = np.datetime64('2012-01'), np.datetime64('2024-09-30')
-RECESSIONS = (('2001Q2', '2001Q4'), ('2008Q1', '2009Q2'))    # NBER, first and last quarter
+YEARS_BACK = 15  # quarter q of the bank replays q - 15 years
+FIRST_MONTH, LAST_DAY = np.datetime64("2012-01"), np.datetime64("2024-09-30")
+RECESSIONS = (("2001Q2", "2001Q4"), ("2008Q1", "2009Q2"))  # NBER, first and last quarter
+
 
 @cache
-def macro_path(
-)->pd.DataFrame:              # one row a quarter of the bank: chomage (%), croissance (% over a year), taux_court (%), recession, trimestre_rejoue
+def macro_path() -> (
+    pd.DataFrame
+):  # one row a quarter of the bank: chomage (%), croissance (% over a year), taux_court (%), recession, trimestre_rejoue
     "The quarters that the bank lives through."
     from statsmodels.datasets import macrodata
+
     us = macrodata.load_pandas().data
-    us.index = pd.PeriodIndex.from_fields(year=us.year.astype(int), quarter=us.quarter.astype(int), freq='Q')
+    us.index = pd.PeriodIndex.from_fields(
+        year=us.year.astype(int), quarter=us.quarter.astype(int), freq="Q"
+    )
     recession = np.any([(us.index >= a) & (us.index <= b) for a, b in RECESSIONS], axis=0)
-    path = pd.DataFrame(dict(chomage=us.unemp, croissance=(100*(us.realgdp/us.realgdp.shift(4) - 1)).round(2), taux_court=us.tbilrate,
-                             recession=recession, trimestre_rejoue=us.index.astype(str)))
-    path.index = us.index + 4*YEARS_BACK
-    return path.loc[str(FIRST_MONTH)[:4]:]
+    path = pd.DataFrame(
+        dict(
+            chomage=us.unemp,
+            croissance=(100 * (us.realgdp / us.realgdp.shift(4) - 1)).round(2),
+            taux_court=us.tbilrate,
+            recession=recession,
+            trimestre_rejoue=us.index.astype(str),
+        )
+    )
+    path.index = us.index + 4 * YEARS_BACK
+    return path.loc[str(FIRST_MONTH)[:4] :]
+
 
 def _unemployment_ahead(quarters=6):
     "Mean unemployment over the next quarters, by month of the bank; near the end, over the quarters that are left."
     u = macro_path().chomage.to_numpy()
-    ahead = np.array([u[q+1:q+1+quarters].mean() if q + 1 < len(u) else u[-1] for q in range(len(u))])
+    ahead = np.array(
+        [u[q + 1 : q + 1 + quarters].mean() if q + 1 < len(u) else u[-1] for q in range(len(u))]
+    )
     return np.repeat(ahead, 3), np.repeat(u, 3)
 
 # %% ../nbs/01_bank.ipynb #44a827ff
 def shade_recessions(
-    ax                        # matplotlib axes with dates on x
-)->None:
+    ax,  # matplotlib axes with dates on x
+) -> None:
     "Grey bands over the recessions that the bank goes through."
     for i, (a, b) in enumerate(RECESSIONS):
-        a, b = (pd.Period(q, 'Q') + 4*YEARS_BACK for q in (a, b))
-        ax.axvspan(a.start_time, b.end_time, color='.5', alpha=.2, lw=0, label='recession' if i == 0 else None)
+        a, b = (pd.Period(q, "Q") + 4 * YEARS_BACK for q in (a, b))
+        ax.axvspan(
+            a.start_time,
+            b.end_time,
+            color=".5",
+            alpha=0.2,
+            lw=0,
+            label="recession" if i == 0 else None,
+        )
 
 # %% ../nbs/01_bank.ipynb #cdc68feb
-BLOCK_SIZE = 2_000            # clients; part of what a seed means
+BLOCK_SIZE = 2_000  # clients; part of what a seed means
+
 
 def _stream(seed, block, part=0):
     "Part 1 draws what has no bearing on applications, so that it can change and leave every dossier as it is."
-    return np.random.Generator(np.random.Philox(key=np.array([seed, block], dtype=np.uint64), counter=np.array([0, 0, 0, part], dtype=np.uint64)))
+    return np.random.Generator(
+        np.random.Philox(
+            key=np.array([seed, block], dtype=np.uint64),
+            counter=np.array([0, 0, 0, part], dtype=np.uint64),
+        )
+    )
+
 
 def _pick(rng, weights):
     "One column index a row, with probability proportional to its weight."
     cumulated = np.cumsum(weights, axis=-1)
-    return (rng.random(cumulated.shape[:-1])[..., None]*cumulated[..., -1:] >= cumulated[..., :-1]).sum(-1)
+    return (
+        rng.random(cumulated.shape[:-1])[..., None] * cumulated[..., -1:] >= cumulated[..., :-1]
+    ).sum(-1)
 
-def _cents(euros): return np.rint(euros*100).astype(np.int64)
+
+def _cents(euros):
+    return np.rint(euros * 100).astype(np.int64)
+
+
 def _add_months(day, months):
     "The same day of a later month; days are 1 to 28 here, so it exists."
-    month = day.astype('datetime64[M]')
-    return (month + months).astype('datetime64[D]') + (day - month.astype('datetime64[D]'))
+    month = day.astype("datetime64[M]")
+    return (month + months).astype("datetime64[D]") + (day - month.astype("datetime64[D]"))
 
 # %% ../nbs/01_bank.ipynb #b16faf17
-KINDS = ('revenu_gonfle', 'anciennete_forgee', 'compte_recent', 'clone', 'age_incoherent', 'sous_seuil')
-_RATES = (.0120, .0220, .0085, .0090, .0190, .0017)  # of clients; the first five need a client with a single application, who is eligible
-_SEASON = np.array([.085, .080, .092, .092, .090, .090, .078, .058, .094, .096, .084, .061])
-_MONTHS = 153                 # 2012-01 to 2024-09
-_HISTORY = 13                 # months of statements before the first application
-_SPAN = 48                    # months from the first application of a client to the last, at most
+KINDS = (
+    "revenu_gonfle",
+    "anciennete_forgee",
+    "compte_recent",
+    "clone",
+    "age_incoherent",
+    "sous_seuil",
+)
+_RATES = (
+    0.0120,
+    0.0220,
+    0.0085,
+    0.0090,
+    0.0190,
+    0.0017,
+)  # of clients; the first five need a client with a single application, who is eligible
+_SEASON = np.array(
+    [0.085, 0.080, 0.092, 0.092, 0.090, 0.090, 0.078, 0.058, 0.094, 0.096, 0.084, 0.061]
+)
+_MONTHS = 153  # 2012-01 to 2024-09
+_HISTORY = 13  # months of statements before the first application
+_SPAN = 48  # months from the first application of a client to the last, at most
 _MAX_LOANS = 4
-_RECENT = 13                  # months to the end of the bank in which main accounts have statements
-_SAVINGS = 3                  # the same for savings accounts, and before the first application: one balance is read of them
+_RECENT = 13  # months to the end of the bank in which main accounts have statements
+_SAVINGS = 3  # the same for savings accounts, and before the first application: one balance is read of them
+
 
 def _application_dates(rng, n):
     "Dates of up to four applications a client (NaT where there is none), and the kind of falsification, -1 for none."
     month = np.arange(_HISTORY, _MONTHS)
-    first = month[_pick(rng, np.broadcast_to(_SEASON[month % 12]*(1 + .02*month/12), (n, len(month))))]
+    first = month[
+        _pick(rng, np.broadcast_to(_SEASON[month % 12] * (1 + 0.02 * month / 12), (n, len(month))))
+    ]
     gaps = 1 + np.floor(rng.gamma(1.6, 8.5, (n, _MAX_LOANS - 1))).astype(int)
     months = np.concatenate([first[:, None], first[:, None] + np.cumsum(gaps, axis=1)], axis=1)
-    count = 1 + _pick(rng, np.broadcast_to([.50, .30, .14, .06], (n, _MAX_LOANS)))
-    there = (np.arange(_MAX_LOANS) < count[:, None]) & (months < _MONTHS) & (months - first[:, None] <= _SPAN)
-    days = (FIRST_MONTH + months).astype('datetime64[D]') + rng.integers(0, 28, months.shape)
+    count = 1 + _pick(rng, np.broadcast_to([0.50, 0.30, 0.14, 0.06], (n, _MAX_LOANS)))
+    there = (
+        (np.arange(_MAX_LOANS) < count[:, None])
+        & (months < _MONTHS)
+        & (months - first[:, None] <= _SPAN)
+    )
+    days = (FIRST_MONTH + months).astype("datetime64[D]") + rng.integers(0, 28, months.shape)
     kind = _pick(rng, np.broadcast_to((*_RATES, 1 - sum(_RATES)), (n, len(_RATES) + 1)))
     kind = np.where(kind == len(KINDS), -1, kind)
-    repeated = kind == KINDS.index('sous_seuil')
-    days[repeated, 0] = np.minimum(days[repeated, 0], np.datetime64('2024-07-20'))
+    repeated = kind == KINDS.index("sous_seuil")
+    days[repeated, 0] = np.minimum(days[repeated, 0], np.datetime64("2024-07-20"))
     days[repeated, 1] = days[repeated, 0] + rng.integers(4, 25, repeated.sum())
     days[repeated, 2] = days[repeated, 1] + rng.integers(4, 25, repeated.sum())
     there[repeated] = np.arange(_MAX_LOANS) < 3
     kind[~repeated & there[:, 1]] = -1
-    return np.where(there, days, np.datetime64('NaT')), kind
+    return np.where(there, days, np.datetime64("NaT")), kind
 
 # %% ../nbs/01_bank.ipynb #24c80d85
 def _clone_dates(rng, dates, kind):
     "A clone applies within days of an ordinary earlier client of the block; which one, or -1."
     source = np.full(len(dates), -1)
-    ordinary = np.flatnonzero((kind == -1) & (dates[:, 0] < np.datetime64('2024-09-01')))
-    for i in np.flatnonzero(kind == KINDS.index('clone')):
+    ordinary = np.flatnonzero((kind == -1) & (dates[:, 0] < np.datetime64("2024-09-01")))
+    for i in np.flatnonzero(kind == KINDS.index("clone")):
         before = ordinary[ordinary < i]
-        if len(before) == 0: kind[i] = -1; continue
-        source[i] = before[int(rng.random()*len(before))]
-        dates[i, 0] = dates[source[i], 0] + 1 + int(rng.random()*15)
+        if len(before) == 0:
+            kind[i] = -1
+            continue
+        source[i] = before[int(rng.random() * len(before))]
+        dates[i, 0] = dates[source[i], 0] + 1 + int(rng.random() * 15)
     return source
 
 # %% ../nbs/01_bank.ipynb #d59acae9
 _AGES = (25, 35, 55, 62, 67)  # bounds of the age bands
-JOBS = FIELDS['statut_emploi'].categories            # cdi cdd interim fonctionnaire independant retraite etudiant sans_emploi
-_JOB_BY_AGE = np.array([(42, 18, 9, 5, 2, 0, 18, 6), (62, 11, 5, 11, 6, 0, 1, 4), (62, 5, 3, 16, 9, 0, 0, 5), (55, 4, 2, 17, 10, 6, 0, 6),
-                        (18, 2, 1, 5, 6, 66, 0, 2), (1, 0, 0, 0, 3, 96, 0, 0)])/100
-_INCOME = np.array([2060, 1560, 1500, 2230, 2150, 1620, 650, 920])       # euros a month, median of the job around 45 years old in 2018
-_SPREAD = np.array([.30, .28, .25, .26, .50, .32, .35, .28])             # standard deviation of its logarithm
-_COUPLE_BY_AGE = np.array([(86, 4, 9, 1, 0), (52, 24, 20, 4, 0), (30, 46, 10, 13, 1), (22, 54, 4, 17, 3), (18, 56, 2, 18, 6), (10, 58, 1, 14, 17)])/100
-_HOUSING_BY_AGE = np.array([(2, 5, 55, 38), (5, 32, 53, 10), (16, 42, 39, 3), (42, 24, 32, 2), (56, 13, 30, 1), (70, 5, 24, 1)])/100
-_CHILDREN_BY_AGE = np.array([.15, .80, 1.50, .60, .20, .06])             # mean number of dependants of a couple
+JOBS = FIELDS[
+    "statut_emploi"
+].categories  # cdi cdd interim fonctionnaire independant retraite etudiant sans_emploi
+_JOB_BY_AGE = (
+    np.array(
+        [
+            (42, 18, 9, 5, 2, 0, 18, 6),
+            (62, 11, 5, 11, 6, 0, 1, 4),
+            (62, 5, 3, 16, 9, 0, 0, 5),
+            (55, 4, 2, 17, 10, 6, 0, 6),
+            (18, 2, 1, 5, 6, 66, 0, 2),
+            (1, 0, 0, 0, 3, 96, 0, 0),
+        ]
+    )
+    / 100
+)
+_INCOME = np.array(
+    [2060, 1560, 1500, 2230, 2150, 1620, 650, 920]
+)  # euros a month, median of the job around 45 years old in 2018
+_SPREAD = np.array(
+    [0.30, 0.28, 0.25, 0.26, 0.50, 0.32, 0.35, 0.28]
+)  # standard deviation of its logarithm
+_COUPLE_BY_AGE = (
+    np.array(
+        [
+            (86, 4, 9, 1, 0),
+            (52, 24, 20, 4, 0),
+            (30, 46, 10, 13, 1),
+            (22, 54, 4, 17, 3),
+            (18, 56, 2, 18, 6),
+            (10, 58, 1, 14, 17),
+        ]
+    )
+    / 100
+)
+_HOUSING_BY_AGE = (
+    np.array(
+        [
+            (2, 5, 55, 38),
+            (5, 32, 53, 10),
+            (16, 42, 39, 3),
+            (42, 24, 32, 2),
+            (56, 13, 30, 1),
+            (70, 5, 24, 1),
+        ]
+    )
+    / 100
+)
+_CHILDREN_BY_AGE = np.array(
+    [0.15, 0.80, 1.50, 0.60, 0.20, 0.06]
+)  # mean number of dependants of a couple
+
 
 def _people(rng, first):
     "Facts of each client that are true on the day of the first application, and two traits that nobody sees: skill and stress."
-    n, years = len(first), 18.3 + 66*rng.beta(1.9, 2.9, len(first))
-    born = first - np.floor(years*365.25).astype(int)
-    band, sexe = np.searchsorted(_AGES, years, side='right'), np.array(['F', 'H'])[(rng.random(n) < .51).astype(int)]
+    n, years = len(first), 18.3 + 66 * rng.beta(1.9, 2.9, len(first))
+    born = first - np.floor(years * 365.25).astype(int)
+    band, sexe = (
+        np.searchsorted(_AGES, years, side="right"),
+        np.array(["F", "H"])[(rng.random(n) < 0.51).astype(int)],
+    )
     job, skill = _pick(rng, _JOB_BY_AGE[band]), rng.standard_normal(n)
     works = job < 5
-    level = np.log(_INCOME[job]) + _SPREAD[job]*skill - .10*(sexe == 'F') - np.where(works, .30*np.square((years - 48)/30), 0)
-    income = np.clip(np.exp(level + .012*(first.astype('datetime64[Y]').astype(int) - 48)), 350, 25_000)
-    income = np.rint(income/10)*10
+    level = (
+        np.log(_INCOME[job])
+        + _SPREAD[job] * skill
+        - 0.10 * (sexe == "F")
+        - np.where(works, 0.30 * np.square((years - 48) / 30), 0)
+    )
+    income = np.clip(
+        np.exp(level + 0.012 * (first.astype("datetime64[Y]").astype(int) - 48)), 350, 25_000
+    )
+    income = np.rint(income / 10) * 10
     couple = _pick(rng, _COUPLE_BY_AGE[band])
-    rich = np.log(income/1900)[:, None]*np.array([.5, .9, -.3, -.6])
-    housing = _pick(rng, _HOUSING_BY_AGE[band]*np.exp(rich))
-    children = np.minimum(rng.poisson(_CHILDREN_BY_AGE[band]*np.array([.30, 1, .9, .65, .4])[couple]), 7)
-    stress = rng.standard_normal(n) + .35*np.isin(job, (1, 2, 7)) - .25*skill
-    return dict(n=n, years=years, born=born, sexe=sexe, job=job, works=works, skill=skill, income=income, couple=couple, housing=housing, children=children,
-                stress=stress)
+    rich = np.log(income / 1900)[:, None] * np.array([0.5, 0.9, -0.3, -0.6])
+    housing = _pick(rng, _HOUSING_BY_AGE[band] * np.exp(rich))
+    children = np.minimum(
+        rng.poisson(_CHILDREN_BY_AGE[band] * np.array([0.30, 1, 0.9, 0.65, 0.4])[couple]), 7
+    )
+    stress = rng.standard_normal(n) + 0.35 * np.isin(job, (1, 2, 7)) - 0.25 * skill
+    return dict(
+        n=n,
+        years=years,
+        born=born,
+        sexe=sexe,
+        job=job,
+        works=works,
+        skill=skill,
+        income=income,
+        couple=couple,
+        housing=housing,
+        children=children,
+        stress=stress,
+    )
 
 # %% ../nbs/01_bank.ipynb #6c620b51
 # Share of residents, thousands: the larger departements (INSEE, populations légales, rounded); the rest share what is left
-_DEPARTEMENTS = {'59': 2600, '75': 2150, '13': 2050, '69': 1880, '92': 1620, '93': 1660, '33': 1640, '78': 1450, '77': 1440, '94': 1410, '44': 1440,
-                 '31': 1430, '76': 1250, '91': 1310, '38': 1270, '95': 1250, '62': 1460, '67': 1140, '34': 1190, '06': 1100, '35': 1090, '83': 1080,
-                 '57': 1050, '974': 870, '29': 915, '60': 830, '74': 830, '49': 820, '30': 750, '56': 760, '68': 770, '42': 765, '54': 730, '14': 695,
-                 '64': 690, '45': 680, '85': 690, '63': 660, '17': 655, '22': 605, '37': 610, '27': 600}
-_OTHERS = [f'{d:02}' for d in range(1, 96) if f'{d:02}' not in _DEPARTEMENTS and d != 20] + ['2A', '2B', '971', '972', '973', '976']
+_DEPARTEMENTS = {
+    "59": 2600,
+    "75": 2150,
+    "13": 2050,
+    "69": 1880,
+    "92": 1620,
+    "93": 1660,
+    "33": 1640,
+    "78": 1450,
+    "77": 1440,
+    "94": 1410,
+    "44": 1440,
+    "31": 1430,
+    "76": 1250,
+    "91": 1310,
+    "38": 1270,
+    "95": 1250,
+    "62": 1460,
+    "67": 1140,
+    "34": 1190,
+    "06": 1100,
+    "35": 1090,
+    "83": 1080,
+    "57": 1050,
+    "974": 870,
+    "29": 915,
+    "60": 830,
+    "74": 830,
+    "49": 820,
+    "30": 750,
+    "56": 760,
+    "68": 770,
+    "42": 765,
+    "54": 730,
+    "14": 695,
+    "64": 690,
+    "45": 680,
+    "85": 690,
+    "63": 660,
+    "17": 655,
+    "22": 605,
+    "37": 610,
+    "27": 600,
+}
+_OTHERS = [f"{d:02}" for d in range(1, 96) if f"{d:02}" not in _DEPARTEMENTS and d != 20] + [
+    "2A",
+    "2B",
+    "971",
+    "972",
+    "973",
+    "976",
+]
 _DEPARTEMENT_CODES = np.array([*_DEPARTEMENTS, *_OTHERS])
-_DEPARTEMENT_WEIGHTS = np.array([*_DEPARTEMENTS.values(), *[340]*len(_OTHERS)], dtype=float)
+_DEPARTEMENT_WEIGHTS = np.array([*_DEPARTEMENTS.values(), *[340] * len(_OTHERS)], dtype=float)
+
 
 def _situation(rng, p, first):
     "Seniority, charges, relation with the bank."
-    n, income, job, housing = p['n'], p['income'], p['job'], p['housing']
-    since = np.minimum(rng.exponential(np.array([8., .9, .5, 12, 8, 1, 1, 1])[job]) + .02, (p['years'] - 16.2)*.95)
-    hired = np.where(p['works'], first - np.floor(since*365.25).astype(int) - 1, np.datetime64('NaT'))
-    rent = np.array([60, 300, 330, 0])[housing] + np.array([.03, .22, .16, .05])[housing]*income*np.exp(.2*rng.standard_normal(n))
-    rent = np.where(job == JOBS.index('etudiant'), .6*rent, rent)
-    elsewhere = (rng.random(n) < np.clip(.30 + .08*p['stress'], .03, .8))*.09*income*np.exp(.5*rng.standard_normal(n))
-    charges = np.rint(np.clip(rent + elsewhere, 0, .85*income)/5)*5
-    newcomer = rng.random(n) < .14
-    with_bank = np.where(newcomer, rng.random(n)*1.2, np.minimum(1.1 + rng.exponential(9, n), np.maximum(p['years'] - 15, 1.1)))
-    limit = np.rint(income*rng.choice([0, .15, .25, .35, .5, .75], n, p=[.16, .22, .26, .2, .12, .04])/100)*100
-    return dict(hired=hired, charges=charges, opened=first - np.floor(with_bank*365.25).astype(int) - 2, overdraft_limit=np.minimum(limit, 3_000),
-                departement=_DEPARTEMENT_CODES[_pick(rng, np.broadcast_to(_DEPARTEMENT_WEIGHTS, (n, len(_DEPARTEMENT_WEIGHTS))))])
+    n, income, job, housing = p["n"], p["income"], p["job"], p["housing"]
+    since = np.minimum(
+        rng.exponential(np.array([8.0, 0.9, 0.5, 12, 8, 1, 1, 1])[job]) + 0.02,
+        (p["years"] - 16.2) * 0.95,
+    )
+    hired = np.where(
+        p["works"], first - np.floor(since * 365.25).astype(int) - 1, np.datetime64("NaT")
+    )
+    rent = np.array([60, 300, 330, 0])[housing] + np.array([0.03, 0.22, 0.16, 0.05])[
+        housing
+    ] * income * np.exp(0.2 * rng.standard_normal(n))
+    rent = np.where(job == JOBS.index("etudiant"), 0.6 * rent, rent)
+    elsewhere = (
+        (rng.random(n) < np.clip(0.30 + 0.08 * p["stress"], 0.03, 0.8))
+        * 0.09
+        * income
+        * np.exp(0.5 * rng.standard_normal(n))
+    )
+    charges = np.rint(np.clip(rent + elsewhere, 0, 0.85 * income) / 5) * 5
+    newcomer = rng.random(n) < 0.14
+    with_bank = np.where(
+        newcomer,
+        rng.random(n) * 1.2,
+        np.minimum(1.1 + rng.exponential(9, n), np.maximum(p["years"] - 15, 1.1)),
+    )
+    limit = (
+        np.rint(
+            income
+            * rng.choice([0, 0.15, 0.25, 0.35, 0.5, 0.75], n, p=[0.16, 0.22, 0.26, 0.2, 0.12, 0.04])
+            / 100
+        )
+        * 100
+    )
+    return dict(
+        hired=hired,
+        charges=charges,
+        opened=first - np.floor(with_bank * 365.25).astype(int) - 2,
+        overdraft_limit=np.minimum(limit, 3_000),
+        departement=_DEPARTEMENT_CODES[
+            _pick(rng, np.broadcast_to(_DEPARTEMENT_WEIGHTS, (n, len(_DEPARTEMENT_WEIGHTS))))
+        ],
+    )
 
 # %% ../nbs/01_bank.ipynb #d4014aa8
-PURPOSES = FIELDS['objet'].categories                # auto travaux equipement personnel etudes regroupement
-CHANNELS = FIELDS['canal'].categories                # agence en_ligne telephone courtier
-_AMOUNT = np.array([10_500, 9_500, 2_800, 4_500, 7_500, 15_000])              # euros, median for an income of 2 000 a month
+PURPOSES = FIELDS["objet"].categories  # auto travaux equipement personnel etudes regroupement
+CHANNELS = FIELDS["canal"].categories  # agence en_ligne telephone courtier
+_AMOUNT = np.array(
+    [10_500, 9_500, 2_800, 4_500, 7_500, 15_000]
+)  # euros, median for an income of 2 000 a month
 _TERMS = np.array([6, 12, 18, 24, 36, 48, 60, 72, 84])
-_MARKET_RATE = np.array([6.3, 6.0, 5.6, 5.2, 4.8, 4.5, 4.2, 4.0, 3.9, 3.7, 4.3, 5.9, 6.4])    # % a year, 2012 to 2024
+_MARKET_RATE = np.array(
+    [6.3, 6.0, 5.6, 5.2, 4.8, 4.5, 4.2, 4.0, 3.9, 3.7, 4.3, 5.9, 6.4]
+)  # % a year, 2012 to 2024
+
 
 def annuity(
-    montant,                  # euros
-    taux_annuel,              # % a year
-    duree_mois                # months
-):                            # euros a month, to the cent
+    montant,  # euros
+    taux_annuel,  # % a year
+    duree_mois,  # months
+):  # euros a month, to the cent
     "The constant instalment that repays a loan."
-    r = np.asarray(taux_annuel)/1200
-    return np.rint(100*np.where(r > 0, montant*r/(1 - (1 + np.where(r > 0, r, 1))**-np.asarray(duree_mois, dtype=float)), montant/duree_mois))/100
+    r = np.asarray(taux_annuel) / 1200
+    return (
+        np.rint(
+            100
+            * np.where(
+                r > 0,
+                montant
+                * r
+                / (1 - (1 + np.where(r > 0, r, 1)) ** -np.asarray(duree_mois, dtype=float)),
+                montant / duree_mois,
+            )
+        )
+        / 100
+    )
+
 
 def _requests(rng, p, dates, kind):
     "Amount, term, rate, purpose and channel of each application, one column a rank."
-    shape, year = dates.shape, np.clip(np.nan_to_num((dates - np.datetime64('2012-01-01')).astype(float)/365.25, nan=0), 0, 12.75)
-    young, owner, tired = (p['years'] < 26)[:, None], np.isin(p['housing'], (0, 1))[:, None], np.clip(p['stress'], -1.5, 3)[:, None]
-    weights = np.stack(np.broadcast_arrays(.34 + 0*year, np.where(owner, .26, .03), .15 + 0*year, .21 + .02*tired, np.where(young, .20, .008),
-                                           .08*np.exp(.6*tired)), axis=-1)
+    shape, year = (
+        dates.shape,
+        np.clip(
+            np.nan_to_num((dates - np.datetime64("2012-01-01")).astype(float) / 365.25, nan=0),
+            0,
+            12.75,
+        ),
+    )
+    young, owner, tired = (
+        (p["years"] < 26)[:, None],
+        np.isin(p["housing"], (0, 1))[:, None],
+        np.clip(p["stress"], -1.5, 3)[:, None],
+    )
+    weights = np.stack(
+        np.broadcast_arrays(
+            0.34 + 0 * year,
+            np.where(owner, 0.26, 0.03),
+            0.15 + 0 * year,
+            0.21 + 0.02 * tired,
+            np.where(young, 0.20, 0.008),
+            0.08 * np.exp(0.6 * tired),
+        ),
+        axis=-1,
+    )
     objet = _pick(rng, weights)
-    size = _AMOUNT[objet]*(p['income'][:, None]/2000)**.55*np.exp(.55*rng.standard_normal(shape))
-    size = np.where(size > 5000, np.rint(size/500)*500, np.rint(size/100)*100)
+    size = (
+        _AMOUNT[objet]
+        * (p["income"][:, None] / 2000) ** 0.55
+        * np.exp(0.55 * rng.standard_normal(shape))
+    )
+    size = np.where(size > 5000, np.rint(size / 500) * 500, np.rint(size / 100) * 100)
     montant = np.clip(size, 500, 75_000)
-    wish = 11*np.sqrt(montant/1000)*np.exp(.28*rng.standard_normal(shape))
+    wish = 11 * np.sqrt(montant / 1000) * np.exp(0.28 * rng.standard_normal(shape))
     duree = _TERMS[np.abs(wish[..., None] - _TERMS).argmin(-1)]
-    canal = _pick(rng, np.stack(np.broadcast_arrays(.62 - .020*year, .10 + .032*year*np.clip((70 - p['years'])/40, .2, 1)[:, None], .10 - .003*year,
-                                                    .12 + .04*(objet == 5)), axis=-1))
-    recent, repeated = kind == KINDS.index('compte_recent'), kind == KINDS.index('sous_seuil')
-    montant[recent] = 1000*np.rint(25 + 35*rng.random((recent.sum(), 1)))
-    duree[recent], canal[recent] = rng.choice([60, 72, 84], (recent.sum(), 1)), rng.choice([1, 3], (recent.sum(), 1))
-    montant[repeated], duree[repeated] = rng.integers(2_900, 3_000, (repeated.sum(), _MAX_LOANS)), rng.choice([12, 18, 24], (repeated.sum(), 1))
+    canal = _pick(
+        rng,
+        np.stack(
+            np.broadcast_arrays(
+                0.62 - 0.020 * year,
+                0.10 + 0.032 * year * np.clip((70 - p["years"]) / 40, 0.2, 1)[:, None],
+                0.10 - 0.003 * year,
+                0.12 + 0.04 * (objet == 5),
+            ),
+            axis=-1,
+        ),
+    )
+    recent, repeated = kind == KINDS.index("compte_recent"), kind == KINDS.index("sous_seuil")
+    montant[recent] = 1000 * np.rint(25 + 35 * rng.random((recent.sum(), 1)))
+    duree[recent], canal[recent] = (
+        rng.choice([60, 72, 84], (recent.sum(), 1)),
+        rng.choice([1, 3], (recent.sum(), 1)),
+    )
+    montant[repeated], duree[repeated] = (
+        rng.integers(2_900, 3_000, (repeated.sum(), _MAX_LOANS)),
+        rng.choice([12, 18, 24], (repeated.sum(), 1)),
+    )
     objet[repeated], canal[repeated] = 3, 1
     market = _MARKET_RATE[np.floor(year).astype(int)]
     small = np.where(montant < 3000, 4.5, np.where(montant < 6000, 1.6, 0))
-    taux = market + small + .012*(duree - 36) + np.array([-.4, -.3, .3, .4, -1.2, 1.])[objet] + .6*rng.standard_normal(shape)
-    taux = np.rint(np.clip(taux, .5, 20)*100)/100
-    return dict(objet=objet, montant=montant, duree=duree, canal=canal, taux=taux, mensualite=annuity(montant, taux, duree))
+    taux = (
+        market
+        + small
+        + 0.012 * (duree - 36)
+        + np.array([-0.4, -0.3, 0.3, 0.4, -1.2, 1.0])[objet]
+        + 0.6 * rng.standard_normal(shape)
+    )
+    taux = np.rint(np.clip(taux, 0.5, 20) * 100) / 100
+    return dict(
+        objet=objet,
+        montant=montant,
+        duree=duree,
+        canal=canal,
+        taux=taux,
+        mensualite=annuity(montant, taux, duree),
+    )
 
 # %% ../nbs/01_bank.ipynb #199495a9
 def _calendar(start, width):
     "Months since 2012-01 of each column of a client's statements, and whether the bank lives it; a month that both parts hold counts once, in the first."
-    near, far = start[:, None] + np.arange(width), np.broadcast_to(np.arange(_MONTHS - _RECENT, _MONTHS), (len(start), _RECENT))
-    return np.concatenate([near, far], axis=1), np.concatenate([near < _MONTHS, far >= start[:, None] + width], axis=1)
+    near, far = (
+        start[:, None] + np.arange(width),
+        np.broadcast_to(np.arange(_MONTHS - _RECENT, _MONTHS), (len(start), _RECENT)),
+    )
+    return np.concatenate([near, far], axis=1), np.concatenate(
+        [near < _MONTHS, far >= start[:, None] + width], axis=1
+    )
+
 
 def _noise(rng, recent, n, width):
     "Everything random about statements, from the stream of the block, then from the stream of the last months."
+
     def draw(rng, w):
-        normal = {k: rng.standard_normal((n, w)) for k in ('drift', 'balance', 'cycle', 'credits', 'epargne')}
-        return normal | {k: rng.random((n, w)) for k in ('rejets', 'lost', 'other')}
+        normal = {
+            k: rng.standard_normal((n, w))
+            for k in ("drift", "balance", "cycle", "credits", "epargne")
+        }
+        return normal | {k: rng.random((n, w)) for k in ("rejets", "lost", "other")}
+
     near, far = draw(rng, width), draw(recent, _RECENT)
     return {k: np.concatenate([near[k], far[k]], axis=1) for k in near}
 
 # %% ../nbs/01_bank.ipynb #db066ec6
 def _strain(rng, p, month, noise):
     "Monthly strain, clients by columns of the calendar."
-    n, width = p['n'], month.shape[1] - _RECENT
-    drift = noise['drift'].copy()
+    n, width = p["n"], month.shape[1] - _RECENT
+    drift = noise["drift"].copy()
     for t in range(1, month.shape[1]):
-        gap = np.maximum(month[:, t] - np.maximum(month[:, t-1], month[:, width-1]), 0) if t >= width else 1
-        keep = .85**gap
-        drift[:, t] = keep*drift[:, t-1] + (np.sqrt(1 - keep**2) if t >= width else .5268)*noise['drift'][:, t]
-    begins, height = rng.integers(-6, width, n), np.where(rng.random(n) < .10 + .06*np.clip(p['stress'], -1, 2), 1 + 1.5*rng.random(n), 0)
+        gap = (
+            np.maximum(month[:, t] - np.maximum(month[:, t - 1], month[:, width - 1]), 0)
+            if t >= width
+            else 1
+        )
+        keep = 0.85**gap
+        drift[:, t] = (
+            keep * drift[:, t - 1]
+            + (np.sqrt(1 - keep**2) if t >= width else 0.5268) * noise["drift"][:, t]
+        )
+    begins, height = (
+        rng.integers(-6, width, n),
+        np.where(
+            rng.random(n) < 0.10 + 0.06 * np.clip(p["stress"], -1, 2), 1 + 1.5 * rng.random(n), 0
+        ),
+    )
     since = month - month[:, :1] - begins[:, None]
-    episode = height[:, None]*np.clip(np.minimum(since/6, (24 - since)/12), 0, 1)
-    return .75*p['stress'][:, None] + .60*drift + episode + .10*(_unemployment_ahead()[1][np.clip(month, 0, _MONTHS - 1)] - 5.2)
+    episode = height[:, None] * np.clip(np.minimum(since / 6, (24 - since) / 12), 0, 1)
+    return (
+        0.75 * p["stress"][:, None]
+        + 0.60 * drift
+        + episode
+        + 0.10 * (_unemployment_ahead()[1][np.clip(month, 0, _MONTHS - 1)] - 5.2)
+    )
 
 # %% ../nbs/01_bank.ipynb #3096f733
 def _statements(p, s, strain, noise, month):
     "Columns of the main account's statements, in cents and days, clients by months."
-    income, job = p['income'][:, None], p['job'][:, None]
-    ease = .95 + .45*p['thrift'][:, None] - .60*strain + .15*noise['balance']
-    mean = income*p['purse'][:, None]*np.where(ease > 0, ease, .45*ease)
-    swing = income*np.where(np.isin(job, (5,)), .26, .34)*np.exp(.25*noise['cycle'])
+    income, job = p["income"][:, None], p["job"][:, None]
+    ease = 0.95 + 0.45 * p["thrift"][:, None] - 0.60 * strain + 0.15 * noise["balance"]
+    mean = income * p["purse"][:, None] * np.where(ease > 0, ease, 0.45 * ease)
+    swing = income * np.where(np.isin(job, (5,)), 0.26, 0.34) * np.exp(0.25 * noise["cycle"])
     lowest = mean - swing
-    days = (month + 1).astype('datetime64[D]') - month.astype('datetime64[D]')
-    overdrawn = np.where(lowest < 0, np.clip(np.ceil(days.astype(int)*np.minimum(-lowest/(2*swing), 1)), 1, days.astype(int)), 0).astype(np.int64)
-    beyond = np.clip((-lowest - s['overdraft_limit'][:, None])/income, 0, 1.5)
-    rate = .004 + .85*beyond + .03*np.clip(strain - 1.2, 0, 2)
-    rejets = sum((noise['rejets'] > 1 - tail) for tail in _poisson_tails(rate))
-    lost = np.isin(job, (1, 2, 7)) & (noise['lost'] < .10)
-    other = np.where(noise['other'] < .3, -.35*np.log1p(-noise['other'])*noise['other'], 0)
-    paid = income*p['domiciled'][:, None]*np.where(lost, .55, 1)*np.exp(.03*noise['credits']) + income*other
-    paid = paid*np.where((month.astype(int) % 12 == 11) & (job == 0), 1.3, 1)
+    days = (month + 1).astype("datetime64[D]") - month.astype("datetime64[D]")
+    overdrawn = np.where(
+        lowest < 0,
+        np.clip(
+            np.ceil(days.astype(int) * np.minimum(-lowest / (2 * swing), 1)), 1, days.astype(int)
+        ),
+        0,
+    ).astype(np.int64)
+    beyond = np.clip((-lowest - s["overdraft_limit"][:, None]) / income, 0, 1.5)
+    rate = 0.004 + 0.85 * beyond + 0.03 * np.clip(strain - 1.2, 0, 2)
+    rejets = sum((noise["rejets"] > 1 - tail) for tail in _poisson_tails(rate))
+    lost = np.isin(job, (1, 2, 7)) & (noise["lost"] < 0.10)
+    other = np.where(noise["other"] < 0.3, -0.35 * np.log1p(-noise["other"]) * noise["other"], 0)
+    paid = (
+        income * p["domiciled"][:, None] * np.where(lost, 0.55, 1) * np.exp(0.03 * noise["credits"])
+        + income * other
+    )
+    paid = paid * np.where((month.astype(int) % 12 == 11) & (job == 0), 1.3, 1)
     after = mean + _change(mean, month)
-    return dict(solde_moyen=_cents(mean), solde_min=_cents(lowest), total_credits=_cents(paid), total_debits=_cents(np.maximum(paid + mean - after, .2*paid)),
-                jours_decouvert=overdrawn, nb_rejets=rejets.astype(np.int64))
+    return dict(
+        solde_moyen=_cents(mean),
+        solde_min=_cents(lowest),
+        total_credits=_cents(paid),
+        total_debits=_cents(np.maximum(paid + mean - after, 0.2 * paid)),
+        jours_decouvert=overdrawn,
+        nb_rejets=rejets.astype(np.int64),
+    )
+
 
 def _change(balance, month):
     "From the balance of a month to that of the next; zero before a gap and at the end."
-    return np.diff(balance, append=balance[..., -1:])*(np.diff(month.astype(int), append=0) == 1)
+    return np.diff(balance, append=balance[..., -1:]) * (np.diff(month.astype(int), append=0) == 1)
+
 
 def _poisson_tails(rate, most=5):
     "P(N >= k) for k = 1 to `most`."
     term = below = np.exp(-rate)
     for k in range(1, most + 1):
         yield 1 - below
-        term = term*rate/k
+        term = term * rate / k
         below = below + term
 
 # %% ../nbs/01_bank.ipynb #c6edce20
 def _savings(rng, p, first, opened):
     "Savings accounts (two at most): who has one, since when, and its level in euros."
-    n = p['n']
-    level = np.exp(np.log(1.4*p['income']) + 1.25*rng.standard_normal(n) - .55*p['stress'] + .018*(p['years'] - 42))
-    one = rng.random(n) < np.clip(.76 + .05*p['skill'] - .07*p['stress'], .2, .97)
-    two = one & (rng.random(n) < .36)
-    since = opened + np.floor(np.clip((first - opened).astype(int) - 150, 0, None)*rng.random(n)*np.ones((2, 1))*np.array([[.5], [.9]])).astype(int)
-    return dict(there=np.stack([one, two]), opened=since, level=np.stack([np.where(two, .7, 1)*level, .3*level]))
+    n = p["n"]
+    level = np.exp(
+        np.log(1.4 * p["income"])
+        + 1.25 * rng.standard_normal(n)
+        - 0.55 * p["stress"]
+        + 0.018 * (p["years"] - 42)
+    )
+    one = rng.random(n) < np.clip(0.76 + 0.05 * p["skill"] - 0.07 * p["stress"], 0.2, 0.97)
+    two = one & (rng.random(n) < 0.36)
+    since = opened + np.floor(
+        np.clip((first - opened).astype(int) - 150, 0, None)
+        * rng.random(n)
+        * np.ones((2, 1))
+        * np.array([[0.5], [0.9]])
+    ).astype(int)
+    return dict(
+        there=np.stack([one, two]),
+        opened=since,
+        level=np.stack([np.where(two, 0.7, 1) * level, 0.3 * level]),
+    )
 
 # %% ../nbs/01_bank.ipynb #ed13773b
 def _window(x, column, ages, there):
     "Values of the months `ages` before `column`, and which of them exist."
     at = column[:, None] - ages
-    inside = (at >= 0)
+    inside = at >= 0
     at = np.maximum(at, 0)
     return np.take_along_axis(x, at, 1), inside & np.take_along_axis(there, at, 1)
 
+
 def _mean_euros(cents, exists):
     n = exists.sum(1)
-    return np.where(n > 0, (np.where(exists, cents, 0).sum(1)/100)/np.maximum(n, 1), np.nan)
+    return np.where(n > 0, (np.where(exists, cents, 0).sum(1) / 100) / np.maximum(n, 1), np.nan)
+
 
 def _account_facts(lines, column, there):
     "What the main account's statements say as of an application."
     year = np.arange(1, 13)
     got = {name: _window(x, column, year, there) for name, x in lines.items()}
-    exists = got['solde_moyen'][1]
+    exists = got["solde_moyen"][1]
     none, none3 = ~exists.any(1), ~exists[:, :3].any(1)
-    total = lambda name, k: np.where(none if k == 12 else none3, np.nan, np.where(exists[:, :k], got[name][0][:, :k], 0).sum(1))
-    extreme = lambda name, f, empty: np.where(none, np.nan, f(np.where(exists, got[name][0], empty), axis=1)/100)
-    rejected = exists & (got['nb_rejets'][0] > 0)
-    return dict(nb_releves_12m=exists.sum(1).astype(float), solde_moyen_3m=_mean_euros(got['solde_moyen'][0][:, :3], exists[:, :3]),
-                solde_moyen_12m=_mean_euros(got['solde_moyen'][0], exists),
-                solde_min_12m=extreme('solde_min', np.min, 2**60), solde_max_12m=extreme('solde_moyen', np.max, -2**60),
-                credits_moyens_12m=_mean_euros(got['total_credits'][0], exists), debits_moyens_12m=_mean_euros(got['total_debits'][0], exists),
-                jours_decouvert_12m=total('jours_decouvert', 12), jours_decouvert_3m=total('jours_decouvert', 3), nb_rejets_12m=total('nb_rejets', 12),
-                nb_rejets_3m=total('nb_rejets', 3),
-                mois_depuis_rejet=np.where(rejected.any(1), rejected.argmax(1) + 1., np.nan))
+    total = lambda name, k: np.where(
+        none if k == 12 else none3, np.nan, np.where(exists[:, :k], got[name][0][:, :k], 0).sum(1)
+    )
+    extreme = lambda name, f, empty: np.where(
+        none, np.nan, f(np.where(exists, got[name][0], empty), axis=1) / 100
+    )
+    rejected = exists & (got["nb_rejets"][0] > 0)
+    return dict(
+        nb_releves_12m=exists.sum(1).astype(float),
+        solde_moyen_3m=_mean_euros(got["solde_moyen"][0][:, :3], exists[:, :3]),
+        solde_moyen_12m=_mean_euros(got["solde_moyen"][0], exists),
+        solde_min_12m=extreme("solde_min", np.min, 2**60),
+        solde_max_12m=extreme("solde_moyen", np.max, -(2**60)),
+        credits_moyens_12m=_mean_euros(got["total_credits"][0], exists),
+        debits_moyens_12m=_mean_euros(got["total_debits"][0], exists),
+        jours_decouvert_12m=total("jours_decouvert", 12),
+        jours_decouvert_3m=total("jours_decouvert", 3),
+        nb_rejets_12m=total("nb_rejets", 12),
+        nb_rejets_3m=total("nb_rejets", 3),
+        mois_depuis_rejet=np.where(rejected.any(1), rejected.argmax(1) + 1.0, np.nan),
+    )
 
 # %% ../nbs/01_bank.ipynb #9a86b307
 def _loan_facts(rank, dates, granted, defaulted, ended):
     "What earlier applications of the same client say as of this one."
-    now, counts = dates[:, rank], dict.fromkeys(('nb_prets_rembourses', 'nb_prets_en_cours', 'nb_prets_defaut', 'nb_demandes_12m'), np.zeros(len(dates)))
+    now, counts = (
+        dates[:, rank],
+        dict.fromkeys(
+            ("nb_prets_rembourses", "nb_prets_en_cours", "nb_prets_defaut", "nb_demandes_12m"),
+            np.zeros(len(dates)),
+        ),
+    )
     for q in range(rank):
         over, earlier = granted[:, q] & (ended[:, q] < now), dates[:, q] < now
-        months = now.astype('datetime64[M]').astype(int) - dates[:, q].astype('datetime64[M]').astype(int)
-        found = over & ~defaulted[:, q], granted[:, q] & earlier & ~over, over & defaulted[:, q], earlier & (months <= 12)
+        months = now.astype("datetime64[M]").astype(int) - dates[:, q].astype(
+            "datetime64[M]"
+        ).astype(int)
+        found = (
+            over & ~defaulted[:, q],
+            granted[:, q] & earlier & ~over,
+            over & defaulted[:, q],
+            earlier & (months <= 12),
+        )
         counts = {k: counts[k] + x for k, x in zip(counts, found)}
     return counts
 
 # %% ../nbs/01_bank.ipynb #e2819021
-_INTERCEPT, _MACRO = -2.60, .36
-_JOB = dict(cdi=0, cdd=.40, interim=.60, fonctionnaire=-.50, independant=.45, retraite=-.25, etudiant=.25, sans_emploi=.75)
-_HOUSING = dict(proprietaire=-.30, accedant=-.10, locataire=.20, heberge=.10)
-_COUPLE = dict(celibataire=.05, marie=-.10, pacse=-.10, divorce=.25, veuf=0)
-_PURPOSE = dict(auto=-.25, travaux=-.30, equipement=0, personnel=.20, etudes=.10, regroupement=.40)
-_CHANNEL = dict(agence=-.10, en_ligne=.10, telephone=.05, courtier=.25)
+_INTERCEPT, _MACRO = -2.60, 0.36
+_JOB = dict(
+    cdi=0,
+    cdd=0.40,
+    interim=0.60,
+    fonctionnaire=-0.50,
+    independant=0.45,
+    retraite=-0.25,
+    etudiant=0.25,
+    sans_emploi=0.75,
+)
+_HOUSING = dict(proprietaire=-0.30, accedant=-0.10, locataire=0.20, heberge=0.10)
+_COUPLE = dict(celibataire=0.05, marie=-0.10, pacse=-0.10, divorce=0.25, veuf=0)
+_PURPOSE = dict(
+    auto=-0.25, travaux=-0.30, equipement=0, personnel=0.20, etudes=0.10, regroupement=0.40
+)
+_CHANNEL = dict(agence=-0.10, en_ligne=0.10, telephone=0.05, courtier=0.25)
 
-def _effect(table, codes): return np.array([table[c] for c in sorted(table)])[np.searchsorted(sorted(table), codes)]
-def _years(start, end): return (end - start).astype('timedelta64[D]').astype(float)/365.25
+
+def _effect(table, codes):
+    return np.array([table[c] for c in sorted(table)])[np.searchsorted(sorted(table), codes)]
+
+
+def _years(start, end):
+    return (end - start).astype("timedelta64[D]").astype(float) / 365.25
+
 
 def _ratios(d):
     "What an analyst computes first."
-    income = np.maximum(d['revenu_mensuel'], 300)
+    income = np.maximum(d["revenu_mensuel"], 300)
     zero = lambda name: np.nan_to_num(d[name], nan=0)
-    return dict(income=income, age=_years(d['date_naissance'], d['date_demande']),
-                job_years=np.nan_to_num(np.where(np.isnat(d['date_embauche']), np.nan, _years(d['date_embauche'], d['date_demande'])), nan=4),
-                bank_years=_years(d['date_ouverture'], d['date_demande']), payment=d['mensualite']/income,
-                effort=(d['charges_mensuelles'] + d['mensualite'])/income,
-                left=(d['revenu_mensuel'] - d['charges_mensuelles'] - d['mensualite'])/(1 + .4*d['personnes_a_charge']), savings=zero('epargne'),
-                liquidity=np.nan_to_num(d['solde_moyen_12m']/income, nan=.5), trend=np.nan_to_num((d['solde_moyen_3m'] - d['solde_moyen_12m'])/income, nan=0),
-                overdrawn=zero('jours_decouvert_12m')/365,
-                overdrawn_lately=zero('jours_decouvert_3m')/92, rejects=zero('nb_rejets_3m'), since_reject=np.nan_to_num(d['mois_depuis_rejet'], nan=99))
+    return dict(
+        income=income,
+        age=_years(d["date_naissance"], d["date_demande"]),
+        job_years=np.nan_to_num(
+            np.where(
+                np.isnat(d["date_embauche"]), np.nan, _years(d["date_embauche"], d["date_demande"])
+            ),
+            nan=4,
+        ),
+        bank_years=_years(d["date_ouverture"], d["date_demande"]),
+        payment=d["mensualite"] / income,
+        effort=(d["charges_mensuelles"] + d["mensualite"]) / income,
+        left=(d["revenu_mensuel"] - d["charges_mensuelles"] - d["mensualite"])
+        / (1 + 0.4 * d["personnes_a_charge"]),
+        savings=zero("epargne"),
+        liquidity=np.nan_to_num(d["solde_moyen_12m"] / income, nan=0.5),
+        trend=np.nan_to_num((d["solde_moyen_3m"] - d["solde_moyen_12m"]) / income, nan=0),
+        overdrawn=zero("jours_decouvert_12m") / 365,
+        overdrawn_lately=zero("jours_decouvert_3m") / 92,
+        rejects=zero("nb_rejets_3m"),
+        since_reject=np.nan_to_num(d["mois_depuis_rejet"], nan=99),
+    )
 
 # %% ../nbs/01_bank.ipynb #a4cea376
 def true_probability(
-    d:dict                    # contract field to array (dates datetime64[D], NaN and NaT for unknown), without falsified, missing or mistyped values
-)->np.ndarray:                # probability that the loan defaults before its end
+    d: dict,  # contract field to array (dates datetime64[D], NaN and NaT for unknown), without falsified, missing or mistyped values
+) -> np.ndarray:  # probability that the loan defaults before its end
     "The probability from which the outcome of each application is drawn."
     x = _ratios(d)
-    month = np.clip(d['date_demande'].astype('datetime64[M]').astype(int) - FIRST_MONTH.astype(int), 0, _MONTHS - 1)
+    month = np.clip(
+        d["date_demande"].astype("datetime64[M]").astype(int) - FIRST_MONTH.astype(int),
+        0,
+        _MONTHS - 1,
+    )
     economy = _unemployment_ahead()[0][month] - 5.2
-    fragile = np.isin(d['statut_emploi'], ('cdd', 'interim', 'sans_emploi'))
-    consolidation = d['objet'] == 'regroupement'
-    logit = (_INTERCEPT
-        + 3.6*np.clip(x['payment'] - .10, -.10, .35) + 1.9*np.clip(x['effort'] - .45, -.3, .5) - .40*np.tanh((x['left'] - 800)/500)
-        - .42*np.tanh(1.1*(x['liquidity'] - .6)) - 1.15*np.clip(x['trend'], -.8, .8)
-        + .75*np.sqrt(x['overdrawn']) + .50*x['overdrawn_lately'] + .30*np.log1p(x['rejects']) + .80*np.exp(-(x['since_reject'] - 1)/4)
-        - .28*np.log1p(x['savings']/1500)
-        + .45*np.square((x['age'] - 48)/24) - .28*np.log1p(x['job_years']) - .16*np.log1p(x['bank_years']) + .25*(x['bank_years'] < 1)
-        + .32*(d['duree_mois'] - 36)/36 + .15*np.square((d['duree_mois'] - 36)/36)
-        - .22*np.minimum(d['nb_prets_rembourses'], 3) + .15*d['nb_prets_en_cours'] + .90*(d['nb_prets_defaut'] > 0) + .16*np.minimum(d['nb_demandes_12m'], 4)
-        + _effect(_JOB, d['statut_emploi']) + _effect(_HOUSING, d['statut_logement']) + _effect(_COUPLE, d['situation_familiale'])
-             + _effect(_PURPOSE, d['objet']) + _effect(_CHANNEL, d['canal'])
+    fragile = np.isin(d["statut_emploi"], ("cdd", "interim", "sans_emploi"))
+    consolidation = d["objet"] == "regroupement"
+    logit = (
+        _INTERCEPT
+        + 3.6 * np.clip(x["payment"] - 0.10, -0.10, 0.35)
+        + 1.9 * np.clip(x["effort"] - 0.45, -0.3, 0.5)
+        - 0.40 * np.tanh((x["left"] - 800) / 500)
+        - 0.42 * np.tanh(1.1 * (x["liquidity"] - 0.6))
+        - 1.15 * np.clip(x["trend"], -0.8, 0.8)
+        + 0.75 * np.sqrt(x["overdrawn"])
+        + 0.50 * x["overdrawn_lately"]
+        + 0.30 * np.log1p(x["rejects"])
+        + 0.80 * np.exp(-(x["since_reject"] - 1) / 4)
+        - 0.28 * np.log1p(x["savings"] / 1500)
+        + 0.45 * np.square((x["age"] - 48) / 24)
+        - 0.28 * np.log1p(x["job_years"])
+        - 0.16 * np.log1p(x["bank_years"])
+        + 0.25 * (x["bank_years"] < 1)
+        + 0.32 * (d["duree_mois"] - 36) / 36
+        + 0.15 * np.square((d["duree_mois"] - 36) / 36)
+        - 0.22 * np.minimum(d["nb_prets_rembourses"], 3)
+        + 0.15 * d["nb_prets_en_cours"]
+        + 0.90 * (d["nb_prets_defaut"] > 0)
+        + 0.16 * np.minimum(d["nb_demandes_12m"], 4)
+        + _effect(_JOB, d["statut_emploi"])
+        + _effect(_HOUSING, d["statut_logement"])
+        + _effect(_COUPLE, d["situation_familiale"])
+        + _effect(_PURPOSE, d["objet"])
+        + _effect(_CHANNEL, d["canal"])
         # interactions
-        + 3.6*fragile*np.clip(x['payment'] - .12, 0, .25) + .40*((x['age'] < 28) & (d['duree_mois'] > 48))
-        + .95*consolidation*np.sqrt(x['overdrawn']) - .35*consolidation*(x['savings'] > 3000) + .65*np.sqrt(x['overdrawn'])*(x['savings'] < 300)
+        + 3.6 * fragile * np.clip(x["payment"] - 0.12, 0, 0.25)
+        + 0.40 * ((x["age"] < 28) & (d["duree_mois"] > 48))
+        + 0.95 * consolidation * np.sqrt(x["overdrawn"])
+        - 0.35 * consolidation * (x["savings"] > 3000)
+        + 0.65 * np.sqrt(x["overdrawn"]) * (x["savings"] < 300)
         # the economy
-        + _MACRO*economy + .12*fragile*economy)
-    return np.rint(1e6/(1 + np.exp(-logit)))/1e6
+        + _MACRO * economy
+        + 0.12 * fragile * economy
+    )
+    return np.rint(1e6 / (1 + np.exp(-logit))) / 1e6
 
 # %% ../nbs/01_bank.ipynb #b03ed9f2
 def _outcome(rng, asked, term, probability):
     "Whether each loan would default, and the day on which that is known."
     n, t = len(asked), np.arange(3, 85)
-    month = asked.astype('datetime64[M]').astype(int) - FIRST_MONTH.astype(int)
-    part = np.minimum(t/term[:, None], 1)
+    month = asked.astype("datetime64[M]").astype(int) - FIRST_MONTH.astype(int)
+    part = np.minimum(t / term[:, None], 1)
     unemployment = _unemployment_ahead()[1][np.clip(month[:, None] + t, 0, _MONTHS - 1)]
-    when = t[_pick(rng, (t <= term[:, None])*part**.5*(1.02 - part)*np.exp(.25*(unemployment - 5.2)))]
-    defaults, early = rng.random(n) < probability, rng.random(n) < .125
-    repaid = np.where(early, np.maximum(np.ceil(term*(.3 + .7*rng.random(n))).astype(int), 2), term)
+    when = t[
+        _pick(
+            rng,
+            (t <= term[:, None]) * part**0.5 * (1.02 - part) * np.exp(0.25 * (unemployment - 5.2)),
+        )
+    ]
+    defaults, early = rng.random(n) < probability, rng.random(n) < 0.125
+    repaid = np.where(
+        early, np.maximum(np.ceil(term * (0.3 + 0.7 * rng.random(n))).astype(int), 2), term
+    )
     return defaults, _add_months(asked, np.where(defaults, when, repaid))
 
 # %% ../nbs/01_bank.ipynb #1ac354c4
 _LENIENCE = 1.9
 
+
 def _decision(rng, d):
     "True where the old rule grants the loan. It believes what it is told."
     x = _ratios(d)
-    points = (5.5*np.clip(x['effort'] - .38, -.2, .6) + .55*np.minimum(x['rejects'], 3) + 1.2*x['overdrawn_lately'] + 1.0*(d['statut_emploi'] == 'sans_emploi')
-              + .5*np.isin(d['statut_emploi'], ('interim', 'etudiant'))
-              + 3*(d['nb_prets_defaut'] > 0) + .4*d['nb_prets_en_cours'] + .3*(x['bank_years'] < .5) - .25*np.log1p(x['savings']/1500) - .5*(x['left'] > 1200))
-    return points + .75*rng.standard_normal(len(points)) < _LENIENCE
+    points = (
+        5.5 * np.clip(x["effort"] - 0.38, -0.2, 0.6)
+        + 0.55 * np.minimum(x["rejects"], 3)
+        + 1.2 * x["overdrawn_lately"]
+        + 1.0 * (d["statut_emploi"] == "sans_emploi")
+        + 0.5 * np.isin(d["statut_emploi"], ("interim", "etudiant"))
+        + 3 * (d["nb_prets_defaut"] > 0)
+        + 0.4 * d["nb_prets_en_cours"]
+        + 0.3 * (x["bank_years"] < 0.5)
+        - 0.25 * np.log1p(x["savings"] / 1500)
+        - 0.5 * (x["left"] > 1200)
+    )
+    return points + 0.75 * rng.standard_normal(len(points)) < _LENIENCE
 
 # %% ../nbs/01_bank.ipynb #946a8e5e
-_CIVIL = ('date_naissance', 'situation_familiale', 'personnes_a_charge', 'statut_logement', 'statut_emploi', 'date_embauche', 'revenu_mensuel',
-          'charges_mensuelles')
-FALSIFIED = dict(revenu_gonfle=('revenu_mensuel',), anciennete_forgee=('date_embauche',), compte_recent=('date_ouverture', 'montant'),
-                 clone=(*_CIVIL, 'date_demande', 'montant', 'duree_mois', 'taux_annuel', 'mensualite', 'objet', 'canal'),
-                 age_incoherent=('statut_emploi', 'statut_logement', 'date_embauche'), sous_seuil=('date_demande', 'montant'))
+_CIVIL = (
+    "date_naissance",
+    "situation_familiale",
+    "personnes_a_charge",
+    "statut_logement",
+    "statut_emploi",
+    "date_embauche",
+    "revenu_mensuel",
+    "charges_mensuelles",
+)
+FALSIFIED = dict(
+    revenu_gonfle=("revenu_mensuel",),
+    anciennete_forgee=("date_embauche",),
+    compte_recent=("date_ouverture", "montant"),
+    clone=(
+        *_CIVIL,
+        "date_demande",
+        "montant",
+        "duree_mois",
+        "taux_annuel",
+        "mensualite",
+        "objet",
+        "canal",
+    ),
+    age_incoherent=("statut_emploi", "statut_logement", "date_embauche"),
+    sous_seuil=("date_demande", "montant"),
+)
+
 
 def _eligible(p, s, kind):
     "A falsification that would not show is not made."
     of = lambda name: kind == KINDS.index(name)
-    kind[of('revenu_gonfle') & ((p['income'] > 2_600) | (p['job'] == JOBS.index('independant')))] = -1
-    temporary = np.isin(p['job'], (1, 2))
-    kind[of('anciennete_forgee') & ~(p['works'] & ((p['years'] > 24) & (p['years'] < 42) | temporary & (p['years'] > 36)))] = -1
-    kind[of('age_incoherent') & ~((p['years'] < 36) & (p['years'] > 22) | (p['years'] > 60))] = -1
+    kind[
+        of("revenu_gonfle") & ((p["income"] > 2_600) | (p["job"] == JOBS.index("independant")))
+    ] = -1
+    temporary = np.isin(p["job"], (1, 2))
+    kind[
+        of("anciennete_forgee")
+        & ~(p["works"] & ((p["years"] > 24) & (p["years"] < 42) | temporary & (p["years"] > 36)))
+    ] = -1
+    kind[of("age_incoherent") & ~((p["years"] < 36) & (p["years"] > 22) | (p["years"] > 60))] = -1
+
 
 def _falsify(rng, civil, p, first, kind, source):
     "The civil facts as they are declared."
     seen = {name: x.copy() for name, x in civil.items()}
     at = lambda name: np.flatnonzero(kind == KINDS.index(name))
-    i = at('revenu_gonfle'); seen['revenu_mensuel'][i] = np.rint(seen['revenu_mensuel'][i]*(2.5 + 2.5*rng.random(len(i)))/50)*50
-    i = at('anciennete_forgee')
-    long = np.isin(p['job'][i], (1, 2)) & (p['years'][i] > 36)
-    seen['date_embauche'][i] = np.where(long, first[i] - rng.integers(3_700, 6_900, len(i)), civil['date_naissance'][i] + rng.integers(5_200, 6_000, len(i)))
-    i = at('age_incoherent'); young = p['years'][i] < 36
-    seen['statut_emploi'][i] = np.where(young, 'retraite', 'etudiant')
-    seen['statut_logement'][i] = np.where(young, 'proprietaire', 'heberge')
-    seen['date_embauche'][i] = np.datetime64('NaT')
-    i = at('clone')
-    for name in _CIVIL: seen[name][i] = seen[name][source[i]]
+    i = at("revenu_gonfle")
+    seen["revenu_mensuel"][i] = (
+        np.rint(seen["revenu_mensuel"][i] * (2.5 + 2.5 * rng.random(len(i))) / 50) * 50
+    )
+    i = at("anciennete_forgee")
+    long = np.isin(p["job"][i], (1, 2)) & (p["years"][i] > 36)
+    seen["date_embauche"][i] = np.where(
+        long,
+        first[i] - rng.integers(3_700, 6_900, len(i)),
+        civil["date_naissance"][i] + rng.integers(5_200, 6_000, len(i)),
+    )
+    i = at("age_incoherent")
+    young = p["years"][i] < 36
+    seen["statut_emploi"][i] = np.where(young, "retraite", "etudiant")
+    seen["statut_logement"][i] = np.where(young, "proprietaire", "heberge")
+    seen["date_embauche"][i] = np.datetime64("NaT")
+    i = at("clone")
+    for name in _CIVIL:
+        seen[name][i] = seen[name][source[i]]
     return seen
 
 # %% ../nbs/01_bank.ipynb #78f5bbf4
-MISSING = dict(revenu_mensuel=.03, charges_mensuelles=.04, date_embauche=.05, situation_familiale=.02, personnes_a_charge=.03, statut_logement=.02,
-               statut_emploi=.015, sexe=.005, departement=.01,
-               taux_annuel=.01, mensualite=.01, objet=.01, canal=.02, decouvert_autorise=.02)
-MISTYPED = dict(revenu_annuel=.003, revenu_en_milliers=.001, personne_comptee=.010, jour_mois_inverses=.003)
+MISSING = dict(
+    revenu_mensuel=0.03,
+    charges_mensuelles=0.04,
+    date_embauche=0.05,
+    situation_familiale=0.02,
+    personnes_a_charge=0.03,
+    statut_logement=0.02,
+    statut_emploi=0.015,
+    sexe=0.005,
+    departement=0.01,
+    taux_annuel=0.01,
+    mensualite=0.01,
+    objet=0.01,
+    canal=0.02,
+    decouvert_autorise=0.02,
+)
+MISTYPED = dict(
+    revenu_annuel=0.003, revenu_en_milliers=0.001, personne_comptee=0.010, jour_mois_inverses=0.003
+)
+
 
 def _mistype(rng, seen, who):
     "Typing errors, and the names of the fields that carry one."
-    n = len(seen['revenu_mensuel'])
+    n = len(seen["revenu_mensuel"])
     hit = {name: who & (rng.random(n) < rate) for name, rate in MISTYPED.items()}
-    income, born = seen['revenu_mensuel'], seen['date_naissance']
-    income[hit['revenu_annuel']] = 12*income[hit['revenu_annuel']]
-    hit['revenu_en_milliers'] &= ~hit['revenu_annuel']
-    income[hit['revenu_en_milliers']] = np.rint(income[hit['revenu_en_milliers']]/100)/10
-    seen['personnes_a_charge'][hit['personne_comptee']] += 1
-    year, month = born.astype('datetime64[Y]'), born.astype('datetime64[M]')
-    m, day = (month - year.astype('datetime64[M]')).astype(int) + 1, (born - month.astype('datetime64[D]')).astype(int) + 1
-    exchanged = (year.astype('datetime64[M]') + (day - 1)).astype('datetime64[D]') + (m - 1)
-    hit['jour_mois_inverses'] &= (day <= 12) & (day != m) & ((seen['date_embauche'] > exchanged) | np.isnat(seen['date_embauche']))
-    seen['date_naissance'] = np.where(hit['jour_mois_inverses'], exchanged, born)
-    fields = dict(revenu_annuel='revenu_mensuel', revenu_en_milliers='revenu_mensuel', personne_comptee='personnes_a_charge',
-                  jour_mois_inverses='date_naissance')
+    income, born = seen["revenu_mensuel"], seen["date_naissance"]
+    income[hit["revenu_annuel"]] = 12 * income[hit["revenu_annuel"]]
+    hit["revenu_en_milliers"] &= ~hit["revenu_annuel"]
+    income[hit["revenu_en_milliers"]] = np.rint(income[hit["revenu_en_milliers"]] / 100) / 10
+    seen["personnes_a_charge"][hit["personne_comptee"]] += 1
+    year, month = born.astype("datetime64[Y]"), born.astype("datetime64[M]")
+    m, day = (
+        (month - year.astype("datetime64[M]")).astype(int) + 1,
+        (born - month.astype("datetime64[D]")).astype(int) + 1,
+    )
+    exchanged = (year.astype("datetime64[M]") + (day - 1)).astype("datetime64[D]") + (m - 1)
+    hit["jour_mois_inverses"] &= (
+        (day <= 12)
+        & (day != m)
+        & ((seen["date_embauche"] > exchanged) | np.isnat(seen["date_embauche"]))
+    )
+    seen["date_naissance"] = np.where(hit["jour_mois_inverses"], exchanged, born)
+    fields = dict(
+        revenu_annuel="revenu_mensuel",
+        revenu_en_milliers="revenu_mensuel",
+        personne_comptee="personnes_a_charge",
+        jour_mois_inverses="date_naissance",
+    )
     return _names(n, [(hit[k], f) for k, f in fields.items()])
+
 
 def _names(n, marks):
     "Comma-separated names of the fields marked in each row."
-    text = np.full(n, '', dtype=object)
-    for mask, name in marks: text[mask] = [f'{t},{name}' if t else name for t in text[mask]]
+    text = np.full(n, "", dtype=object)
+    for mask, name in marks:
+        text[mask] = [f"{t},{name}" if t else name for t in text[mask]]
     return text
 
 # %% ../nbs/01_bank.ipynb #aad4ef54
 @dataclass(frozen=True)
 class Block:
     "The rows of some clients, and what is true about them."
-    number:int                # rank of the block
-    tables:dict               # table to {column: array}; NaN, NaT and None are NULL
-    truth:dict                # {column: array}, one value an application
 
-    def rows(self,
-        table:str             # one of `TABLES`, or 'verite'
-    )->Iterator[tuple]:       # Python values, ready for `insert_rows`
+    number: int  # rank of the block
+    tables: dict  # table to {column: array}; NaN, NaT and None are NULL
+    truth: dict  # {column: array}, one value an application
+
+    def rows(
+        self,
+        table: str,  # one of `TABLES`, or 'verite'
+    ) -> Iterator[tuple]:  # Python values, ready for `insert_rows`
         "The rows of a table."
-        return zip(*(_python(x) for x in (self.truth if table == 'verite' else self.tables[table]).values()))
+        return zip(
+            *(
+                _python(x)
+                for x in (self.truth if table == "verite" else self.tables[table]).values()
+            )
+        )
+
 
 def _python(x):
-    if x.dtype.kind == 'M': return [None if t == 'NaT' else t for t in np.datetime_as_string(x, unit='D').tolist()]
-    if x.dtype.kind != 'f': return x.tolist()
+    if x.dtype.kind == "M":
+        return [None if t == "NaT" else t for t in np.datetime_as_string(x, unit="D").tolist()]
+    if x.dtype.kind != "f":
+        return x.tolist()
     values = x.tolist()
     return [None if v != v else v for v in values] if np.isnan(x).any() else values
 
@@ -486,18 +1002,32 @@ def _simulate_block(seed, number, size):
     p = _people(rng, first)
     s = _situation(rng, p, first)
     _eligible(p, s, kind)
-    recent = kind == KINDS.index('compte_recent')
-    s['opened'][recent] = first[recent] - rng.integers(2, 10, recent.sum())
+    recent = kind == KINDS.index("compte_recent")
+    s["opened"][recent] = first[recent] - rng.integers(2, 10, recent.sum())
     asked = _requests(rng, p, dates, kind)
-    cloned = np.flatnonzero(kind == KINDS.index('clone'))
-    for x in asked.values(): x[cloned, 0] = x[source[cloned], 0]
-    p |= dict(thrift=rng.standard_normal(size), purse=np.exp(.45*rng.standard_normal(size)),
-              domiciled=np.where(rng.random(size) < .08, .3 + .5*rng.random(size), 1 + .05*rng.standard_normal(size)))
+    cloned = np.flatnonzero(kind == KINDS.index("clone"))
+    for x in asked.values():
+        x[cloned, 0] = x[source[cloned], 0]
+    p |= dict(
+        thrift=rng.standard_normal(size),
+        purse=np.exp(0.45 * rng.standard_normal(size)),
+        domiciled=np.where(
+            rng.random(size) < 0.08,
+            0.3 + 0.5 * rng.random(size),
+            1 + 0.05 * rng.standard_normal(size),
+        ),
+    )
     codes = lambda field, index: np.array(FIELDS[field].categories, dtype=object)[index]
-    civil = dict(date_naissance=p['born'], situation_familiale=codes('situation_familiale', p['couple']), personnes_a_charge=p['children'].astype(float),
-                 statut_logement=codes('statut_logement', p['housing']),
-                 statut_emploi=codes('statut_emploi', p['job']), date_embauche=s['hired'], revenu_mensuel=p['income'].astype(float),
-                 charges_mensuelles=s['charges'].astype(float))
+    civil = dict(
+        date_naissance=p["born"],
+        situation_familiale=codes("situation_familiale", p["couple"]),
+        personnes_a_charge=p["children"].astype(float),
+        statut_logement=codes("statut_logement", p["housing"]),
+        statut_emploi=codes("statut_emploi", p["job"]),
+        date_embauche=s["hired"],
+        revenu_mensuel=p["income"].astype(float),
+        charges_mensuelles=s["charges"].astype(float),
+    )
     seen = _falsify(rng, civil, p, first, kind, source)
     accounts, loans = _live(rng, recent_rng, p, s, dates, asked, civil, seen)
     return _write(rng, number, size, dates, kind, p, s, asked, seen, accounts, loans)
@@ -506,231 +1036,399 @@ def _simulate_block(seed, number, size):
 def _live(rng, recent_rng, p, s, dates, asked, civil, seen):
     "Statements, decisions and outcomes of a block."
     there = ~np.isnat(dates)
-    months = np.where(there, dates.astype('datetime64[M]').astype(int) - FIRST_MONTH.astype(int), -1)
+    months = np.where(
+        there, dates.astype("datetime64[M]").astype(int) - FIRST_MONTH.astype(int), -1
+    )
     start, last = months[:, 0] - _HISTORY, months.max(1)
     calendar, exists = _calendar(start, _HISTORY + int((last - months[:, 0]).max()) + 3)
-    noise = _noise(rng, recent_rng, p['n'], calendar.shape[1] - _RECENT)
-    strain, month, elapsed = _strain(rng, p, calendar, noise), FIRST_MONTH + calendar, calendar - start[:, None]
-    kept = exists & ((calendar <= last[:, None] + 2) | (calendar >= _MONTHS - _RECENT)) & (month >= s['opened'].astype('datetime64[M]')[:, None])
-    savings = _savings(rng, p, dates[:, 0], s['opened'])
-    books = lambda: (_statements(p, s, strain, noise, month), _savings_statements(savings, strain, noise, elapsed, month))
-    granted, defaulted, probability = np.zeros(dates.shape, bool), np.zeros(dates.shape, bool), np.full(dates.shape, np.nan)
-    ended = np.full(dates.shape, np.datetime64('NaT'), dtype='datetime64[D]')
+    noise = _noise(rng, recent_rng, p["n"], calendar.shape[1] - _RECENT)
+    strain, month, elapsed = (
+        _strain(rng, p, calendar, noise),
+        FIRST_MONTH + calendar,
+        calendar - start[:, None],
+    )
+    kept = (
+        exists
+        & ((calendar <= last[:, None] + 2) | (calendar >= _MONTHS - _RECENT))
+        & (month >= s["opened"].astype("datetime64[M]")[:, None])
+    )
+    savings = _savings(rng, p, dates[:, 0], s["opened"])
+    books = lambda: (
+        _statements(p, s, strain, noise, month),
+        _savings_statements(savings, strain, noise, elapsed, month),
+    )
+    granted, defaulted, probability = (
+        np.zeros(dates.shape, bool),
+        np.zeros(dates.shape, bool),
+        np.full(dates.shape, np.nan),
+    )
+    ended = np.full(dates.shape, np.datetime64("NaT"), dtype="datetime64[D]")
     for r in range(dates.shape[1]):
         i, column = np.flatnonzero(there[:, r]), months[:, r] - start
-        facts = _bank_facts(*books(), kept, i, column[i]) | {k: x[i] for k, x in _loan_facts(r, dates, granted, defaulted, ended).items()}
-        facts |= dict(date_demande=dates[i, r], date_ouverture=s['opened'][i]) | _demande_facts(asked, i, r)
+        facts = _bank_facts(*books(), kept, i, column[i]) | {
+            k: x[i] for k, x in _loan_facts(r, dates, granted, defaulted, ended).items()
+        }
+        facts |= dict(date_demande=dates[i, r], date_ouverture=s["opened"][i]) | _demande_facts(
+            asked, i, r
+        )
         probability[i, r] = true_probability(facts | {k: x[i] for k, x in civil.items()})
         granted[i, r] = _decision(rng, facts | {k: x[i] for k, x in seen.items()})
-        defaulted[i, r], ended[i, r] = _outcome(rng, dates[i, r], asked['duree'][i, r], probability[i, r])
+        defaulted[i, r], ended[i, r] = _outcome(
+            rng, dates[i, r], asked["duree"][i, r], probability[i, r]
+        )
         bad = granted[:, r] & defaulted[:, r]
-        strain = strain + _trouble(elapsed, column, np.where(bad, (ended[:, r].astype('datetime64[M]') - FIRST_MONTH).astype(int) - start, 9_999))
+        strain = strain + _trouble(
+            elapsed,
+            column,
+            np.where(
+                bad, (ended[:, r].astype("datetime64[M]") - FIRST_MONTH).astype(int) - start, 9_999
+            ),
+        )
     lines, books = books()
-    wanted = exists & ((calendar >= _MONTHS - _SAVINGS) | (calendar >= months[:, :1] - _SAVINGS) & (calendar <= last[:, None]))    # of savings accounts
-    return (dict(lines=lines, books=books, kept=kept, wanted=wanted, month=month, savings=savings),
-            dict(there=there, granted=granted, defaulted=defaulted, ended=ended, probability=probability))
+    wanted = exists & (
+        (calendar >= _MONTHS - _SAVINGS)
+        | (calendar >= months[:, :1] - _SAVINGS) & (calendar <= last[:, None])
+    )  # of savings accounts
+    return (
+        dict(lines=lines, books=books, kept=kept, wanted=wanted, month=month, savings=savings),
+        dict(
+            there=there, granted=granted, defaulted=defaulted, ended=ended, probability=probability
+        ),
+    )
 
 # %% ../nbs/01_bank.ipynb #92f51497
 def _bank_facts(lines, books, kept, i, column):
     "What the accounts of clients `i` say as of an application in `column` of their calendar."
-    held = [_window(x[i], column, np.array([1]), e[i]) for x, e in zip(books['solde_moyen'], books['there'])]
-    epargne = np.where(held[0][1][:, 0] | held[1][1][:, 0], sum(np.where(e, x, 0)[:, 0] for x, e in held)/100, np.nan)
-    return _account_facts({k: x[i] for k, x in lines.items()}, column, kept[i]) | dict(epargne=epargne)
+    held = [
+        _window(x[i], column, np.array([1]), e[i])
+        for x, e in zip(books["solde_moyen"], books["there"])
+    ]
+    epargne = np.where(
+        held[0][1][:, 0] | held[1][1][:, 0],
+        sum(np.where(e, x, 0)[:, 0] for x, e in held) / 100,
+        np.nan,
+    )
+    return _account_facts({k: x[i] for k, x in lines.items()}, column, kept[i]) | dict(
+        epargne=epargne
+    )
+
 
 def _demande_facts(asked, i, r):
     "What clients `i` ask for, the r-th time."
     word = lambda codes, name: np.array(codes, dtype=object)[asked[name][i, r]]
-    return dict(montant=asked['montant'][i, r], duree_mois=asked['duree'][i, r], taux_annuel=asked['taux'][i, r], mensualite=asked['mensualite'][i, r],
-                objet=word(PURPOSES, 'objet'), canal=word(CHANNELS, 'canal'))
+    return dict(
+        montant=asked["montant"][i, r],
+        duree_mois=asked["duree"][i, r],
+        taux_annuel=asked["taux"][i, r],
+        mensualite=asked["mensualite"][i, r],
+        objet=word(PURPOSES, "objet"),
+        canal=word(CHANNELS, "canal"),
+    )
+
 
 def _trouble(elapsed, asked, default):
     "Strain of a loan that goes bad: up over half a year to the default, level for as long, gone two years later; never before the loan."
     since = elapsed - default[:, None]
-    return np.where(elapsed > asked[:, None], 1.8*np.clip(np.minimum((since + 6)/6, (30 - since)/24), 0, 1), 0)
+    return np.where(
+        elapsed > asked[:, None],
+        1.8 * np.clip(np.minimum((since + 6) / 6, (30 - since) / 24), 0, 1),
+        0,
+    )
 
 # %% ../nbs/01_bank.ipynb #1b07630d
 def _savings_statements(savings, strain, noise, elapsed, month):
     "Mean and lowest balance of the savings accounts, in cents, accounts by clients by months."
-    shape = np.clip(1 + .004*elapsed - .15*np.clip(strain - 1, 0, 4) + .04*noise['epargne'], .02, None)
-    level = _cents(savings['level'][..., None]*shape)
-    since = savings['opened'].astype('datetime64[M]')[..., None]
-    return dict(solde_moyen=level, there=savings['there'][..., None] & (month >= since))
+    shape = np.clip(
+        1 + 0.004 * elapsed - 0.15 * np.clip(strain - 1, 0, 4) + 0.04 * noise["epargne"], 0.02, None
+    )
+    level = _cents(savings["level"][..., None] * shape)
+    since = savings["opened"].astype("datetime64[M]")[..., None]
+    return dict(solde_moyen=level, there=savings["there"][..., None] & (month >= since))
 
 # %% ../nbs/01_bank.ipynb #54783b48
 def _write(rng, number, size, dates, kind, p, s, asked, seen, accounts, loans):
-    client = number*size + np.arange(size) + 1
-    mistyped = _mistype(rng, seen, (kind < 0) & (p['years'] > 20))
-    clients = dict(client_id=client, date_naissance=seen['date_naissance'], sexe=p['sexe'].astype(object)) | {k: seen[k] for k in _CIVIL[1:]}
-    clients['departement'] = s['departement'].astype(object)
-    clients['personnes_a_charge'] = _whole(clients['personnes_a_charge'])
+    client = number * size + np.arange(size) + 1
+    mistyped = _mistype(rng, seen, (kind < 0) & (p["years"] > 20))
+    clients = dict(
+        client_id=client, date_naissance=seen["date_naissance"], sexe=p["sexe"].astype(object)
+    ) | {k: seen[k] for k in _CIVIL[1:]}
+    clients["departement"] = s["departement"].astype(object)
+    clients["personnes_a_charge"] = _whole(clients["personnes_a_charge"])
     falsified = [FALSIFIED[KINDS[k]] if k >= 0 else () for k in kind]
     _blank(rng, clients, falsified)
-    row, rank = np.nonzero(loans['there'])
-    over = loans['granted'][row, rank] & (loans['ended'][row, rank] <= LAST_DAY)
-    status = np.where(over, np.where(loans['defaulted'][row, rank], 'Défaut', 'Remboursé').astype(object), None)
-    demandes = dict(demande_id=10*client[row] + rank + 1, client_id=client[row], date_demande=dates[row, rank], montant=asked['montant'][row, rank],
-                    duree_mois=asked['duree'][row, rank],
-                    taux_annuel=asked['taux'][row, rank].copy(), mensualite=asked['mensualite'][row, rank].copy(),
-                    objet=np.array(PURPOSES, dtype=object)[asked['objet'][row, rank]],
-                    canal=np.array(CHANNELS, dtype=object)[asked['canal'][row, rank]],
-                    decision=np.where(loans['granted'][row, rank], 'acceptee', 'refusee').astype(object), statut_pret=status,
-                    date_statut=np.where(over, loans['ended'][row, rank], np.datetime64('NaT')))
+    row, rank = np.nonzero(loans["there"])
+    over = loans["granted"][row, rank] & (loans["ended"][row, rank] <= LAST_DAY)
+    status = np.where(
+        over, np.where(loans["defaulted"][row, rank], "Défaut", "Remboursé").astype(object), None
+    )
+    demandes = dict(
+        demande_id=10 * client[row] + rank + 1,
+        client_id=client[row],
+        date_demande=dates[row, rank],
+        montant=asked["montant"][row, rank],
+        duree_mois=asked["duree"][row, rank],
+        taux_annuel=asked["taux"][row, rank].copy(),
+        mensualite=asked["mensualite"][row, rank].copy(),
+        objet=np.array(PURPOSES, dtype=object)[asked["objet"][row, rank]],
+        canal=np.array(CHANNELS, dtype=object)[asked["canal"][row, rank]],
+        decision=np.where(loans["granted"][row, rank], "acceptee", "refusee").astype(object),
+        statut_pret=status,
+        date_statut=np.where(over, loans["ended"][row, rank], np.datetime64("NaT")),
+    )
     _blank(rng, demandes, [falsified[i] for i in row])
-    truth = dict(demande_id=demandes['demande_id'], client_id=client[row], pd_vraie=loans['probability'][row, rank],
-                 type_anomalie=np.array([*KINDS, None], dtype=object)[kind[row]],
-                 champs_falsifies=np.array([','.join(falsified[i]) or None for i in row], dtype=object),
-                 champs_sales=np.where(mistyped[row] == '', None, mistyped[row]))
+    truth = dict(
+        demande_id=demandes["demande_id"],
+        client_id=client[row],
+        pd_vraie=loans["probability"][row, rank],
+        type_anomalie=np.array([*KINDS, None], dtype=object)[kind[row]],
+        champs_falsifies=np.array([",".join(falsified[i]) or None for i in row], dtype=object),
+        champs_sales=np.where(mistyped[row] == "", None, mistyped[row]),
+    )
     comptes, releves = _write_accounts(rng, client, p, s, accounts)
-    return Block(number, dict(clients=clients, comptes=comptes, releves_mensuels=releves, demandes_de_pret=demandes), truth)
+    return Block(
+        number,
+        dict(clients=clients, comptes=comptes, releves_mensuels=releves, demandes_de_pret=demandes),
+        truth,
+    )
 
-def _whole(x): return np.where(np.isnan(x), None, np.nan_to_num(x).astype(np.int64).astype(object))
+
+def _whole(x):
+    return np.where(np.isnan(x), None, np.nan_to_num(x).astype(np.int64).astype(object))
+
 
 def _blank(rng, columns, falsified):
     "Forget some values, never those that a falsification rests on."
     for name in [n for n in MISSING if n in columns]:
         x, hit = columns[name], rng.random(len(falsified)) < MISSING[name]
         hit &= np.array([name not in f for f in falsified])
-        x[hit] = np.datetime64('NaT') if x.dtype.kind == 'M' else np.nan if x.dtype.kind == 'f' else None
+        x[hit] = (
+            np.datetime64("NaT") if x.dtype.kind == "M" else np.nan if x.dtype.kind == "f" else None
+        )
 
 # %% ../nbs/01_bank.ipynb #51cc083e
 def _write_accounts(rng, client, p, s, a):
     "Accounts, with their balance at the end of the bank, and the statements that the bank kept."
-    savings, month, kept = a['savings'], a['month'], a['kept']
-    parts, rows = [], [(10*client + 1, kept, a['lines'])]
+    savings, month, kept = a["savings"], a["month"], a["kept"]
+    parts, rows = [], [(10 * client + 1, kept, a["lines"])]
     for b in (0, 1):
-        mean = a['books']['solde_moyen'][b]
+        mean = a["books"]["solde_moyen"][b]
         change = _change(mean, month)
-        rows.append((10*client + 2 + b, a['wanted'] & a['books']['there'][b],
-                     dict(solde_moyen=mean, solde_min=mean - np.abs(change)//2, total_credits=np.maximum(change, 0), total_debits=np.maximum(-change, 0),
-                                                                        jours_decouvert=0*mean, nb_rejets=0*mean)))
-    names = ('solde_moyen', 'solde_min', 'total_credits', 'total_debits', 'jours_decouvert', 'nb_rejets')
-    for compte, there, x in rows: parts.append((np.broadcast_to(compte[:, None], month.shape)[there], month[there], *(x[k][there] for k in names)))
+        rows.append(
+            (
+                10 * client + 2 + b,
+                a["wanted"] & a["books"]["there"][b],
+                dict(
+                    solde_moyen=mean,
+                    solde_min=mean - np.abs(change) // 2,
+                    total_credits=np.maximum(change, 0),
+                    total_debits=np.maximum(-change, 0),
+                    jours_decouvert=0 * mean,
+                    nb_rejets=0 * mean,
+                ),
+            )
+        )
+    names = (
+        "solde_moyen",
+        "solde_min",
+        "total_credits",
+        "total_debits",
+        "jours_decouvert",
+        "nb_rejets",
+    )
+    for compte, there, x in rows:
+        parts.append(
+            (
+                np.broadcast_to(compte[:, None], month.shape)[there],
+                month[there],
+                *(x[k][there] for k in names),
+            )
+        )
     compte, mois, *values = (np.concatenate(c) for c in zip(*parts))
     order = np.lexsort((mois, compte))
-    releves = dict(compte_id=compte[order], mois=mois[order].astype('datetime64[D]'))
-    releves |= {k: v[order] if k in names[4:] else v[order]/100 for k, v in zip(names, values)}
-    here = np.stack([np.ones(len(client), bool), *savings['there']], 1)
+    releves = dict(compte_id=compte[order], mois=mois[order].astype("datetime64[D]"))
+    releves |= {k: v[order] if k in names[4:] else v[order] / 100 for k, v in zip(names, values)}
+    here = np.stack([np.ones(len(client), bool), *savings["there"]], 1)
     # 2024-09: the last column, or the same month among the first ones
-    end = np.where(month == LAST_DAY.astype('datetime64[M]'), np.arange(month.shape[1]), month.shape[1]).min(1)
-    today = np.stack([x['solde_moyen'][np.arange(len(client)), end]/100 for _, _, x in rows], 1)
-    limit = s['overdraft_limit'].copy()
-    limit[rng.random(len(client)) < MISSING['decouvert_autorise']] = np.nan
-    comptes = dict(compte_id=(10*client[:, None] + np.arange(1, 4))[here], client_id=np.broadcast_to(client[:, None], here.shape)[here],
-                   type_compte=np.broadcast_to(np.array(['courant', 'epargne', 'epargne'], dtype=object), here.shape)[here],
-                   date_ouverture=np.stack([s['opened'], *savings['opened']], 1)[here],
-                   solde=today[here], decouvert_autorise=np.stack([limit, 0*client, 0*client], 1)[here])
+    end = np.where(
+        month == LAST_DAY.astype("datetime64[M]"), np.arange(month.shape[1]), month.shape[1]
+    ).min(1)
+    today = np.stack([x["solde_moyen"][np.arange(len(client)), end] / 100 for _, _, x in rows], 1)
+    limit = s["overdraft_limit"].copy()
+    limit[rng.random(len(client)) < MISSING["decouvert_autorise"]] = np.nan
+    comptes = dict(
+        compte_id=(10 * client[:, None] + np.arange(1, 4))[here],
+        client_id=np.broadcast_to(client[:, None], here.shape)[here],
+        type_compte=np.broadcast_to(
+            np.array(["courant", "epargne", "epargne"], dtype=object), here.shape
+        )[here],
+        date_ouverture=np.stack([s["opened"], *savings["opened"]], 1)[here],
+        solde=today[here],
+        decouvert_autorise=np.stack([limit, 0 * client, 0 * client], 1)[here],
+    )
     return comptes, releves
 
 # %% ../nbs/01_bank.ipynb #0ff99a34
 def simulate(
-    n_clients:int=20_000,     # clients of the bank
-    seed:int=0,               # another seed is another bank
-    block_size:int=BLOCK_SIZE,# clients made at once; part of what a seed means: leave it alone to get the same bank
-    blocks:Iterable[int]|None=None    # numbers of the blocks wanted, for a worker that makes a part; default: all
-)->Iterator[Block]:           # in the order of `blocks`
+    n_clients: int = 20_000,  # clients of the bank
+    seed: int = 0,  # another seed is another bank
+    block_size: int = BLOCK_SIZE,  # clients made at once; part of what a seed means: leave it alone to get the same bank
+    blocks: Iterable[int]
+    | None = None,  # numbers of the blocks wanted, for a worker that makes a part; default: all
+) -> Iterator[Block]:  # in the order of `blocks`
     "The rows of a bank, block after block. Any partition of the blocks gives the same rows."
-    for number in range(-(-n_clients//block_size)) if blocks is None else blocks:
+    for number in range(-(-n_clients // block_size)) if blocks is None else blocks:
         block = _simulate_block(seed, number, block_size)
-        yield block if (number + 1)*block_size <= n_clients else _first_clients(block, n_clients)
+        yield block if (number + 1) * block_size <= n_clients else _first_clients(block, n_clients)
+
 
 def _first_clients(block, last):
     "The block without the clients after `last`."
+
     def cut(columns):
-        owner = columns['client_id'] if 'client_id' in columns else columns['compte_id']//10
+        owner = columns["client_id"] if "client_id" in columns else columns["compte_id"] // 10
         return {k: x[owner <= last] for k, x in columns.items()}
+
     return Block(block.number, {t: cut(c) for t, c in block.tables.items()}, cut(block.truth))
 
 # %% ../nbs/01_bank.ipynb #ff4e6263
 def digest(
-    blocks:Iterable[Block]    # see `simulate`
-)->str:                       # SHA-256, in hexadecimal
+    blocks: Iterable[Block],  # see `simulate`
+) -> str:  # SHA-256, in hexadecimal
     "A fingerprint of every row and of the truth."
     sha = hashlib.sha256()
     for block in blocks:
-        for table in (*TABLES, 'verite'):
-            for row in block.rows(table): sha.update(repr(row).encode())
+        for table in (*TABLES, "verite"):
+            for row in block.rows(table):
+                sha.update(repr(row).encode())
     return sha.hexdigest()
 
 # %% ../nbs/01_bank.ipynb #abbcc999
 def truth_path(
-    engine:sa.Engine          # the bank
-)->Path:                      # `bank.db` has `bank-verite.db` beside it; a server's database has its file in var/
+    engine: sa.Engine,  # the bank
+) -> Path:  # `bank.db` has `bank-verite.db` beside it; a server's database has its file in var/
     "Where the truth of a bank is kept unless said otherwise."
     name = engine.url.database
-    if engine.dialect.name == 'sqlite':
-        if not name or name == ':memory:': raise ValueError('a bank in memory has no place for its truth: give truth=PATH')
-        return Path(name).with_name(Path(name).stem + '-verite.db')
-    return ROOT/'var'/f'{name}-verite.db'
+    if engine.dialect.name == "sqlite":
+        if not name or name == ":memory:":
+            raise ValueError("a bank in memory has no place for its truth: give truth=PATH")
+        return Path(name).with_name(Path(name).stem + "-verite.db")
+    return ROOT / "var" / f"{name}-verite.db"
 
-_TRUTH = 'create table verite (demande_id integer primary key, client_id integer, pd_vraie real, type_anomalie text, champs_falsifies text, champs_sales text)'
+
+_TRUTH = "create table verite (demande_id integer primary key, client_id integer, pd_vraie real, type_anomalie text, champs_falsifies text, champs_sales text)"
+
 
 def read_truth(
-    path:Path|str             # file written by `create_bank`
-)->pd.DataFrame:              # demande_id, client_id, pd_vraie, type_anomalie, champs_falsifies, champs_sales
+    path: Path | str,  # file written by `create_bank`
+) -> pd.DataFrame:  # demande_id, client_id, pd_vraie, type_anomalie, champs_falsifies, champs_sales
     "The truth about each application, to judge a model and never to fit one."
-    if not Path(path).is_file(): raise FileNotFoundError(f'no truth in {path}: it is written by create_bank, and a real bank has none')
-    with closing(sqlite3.connect(f'file:{Path(path).resolve()}?mode=ro', uri=True)) as c: return pd.read_sql('select * from verite order by demande_id', c)
+    if not Path(path).is_file():
+        raise FileNotFoundError(
+            f"no truth in {path}: it is written by create_bank, and a real bank has none"
+        )
+    with closing(sqlite3.connect(f"file:{Path(path).resolve()}?mode=ro", uri=True)) as c:
+        return pd.read_sql("select * from verite order by demande_id", c)
 
 # %% ../nbs/01_bank.ipynb #3130b20e
 def _alive(pid):
     "Whether a process runs."
-    try: os.kill(pid, 0)
-    except ProcessLookupError: return False
-    except PermissionError: pass
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
     return True
+
 
 def _partial_of(path):
     "A name for the truth while it is written; what a killed process left under such a name is removed."
-    for left in path.parent.glob(f'{path.name}.*.partial'):
-        owner = left.name.split('.')[-2]
-        if owner.isdigit() and not _alive(int(owner)): left.unlink(missing_ok=True)
-    return path.with_name(f'{path.name}.{os.getpid()}.partial')
+    for left in path.parent.glob(f"{path.name}.*.partial"):
+        owner = left.name.split(".")[-2]
+        if owner.isdigit() and not _alive(int(owner)):
+            left.unlink(missing_ok=True)
+    return path.with_name(f"{path.name}.{os.getpid()}.partial")
 
 # %% ../nbs/01_bank.ipynb #fb59064d
 def create_bank(
-    url_or_engine:str|sa.Engine|None=None,    # SQLAlchemy URL or engine; default: see `credit_risk.database.database_url`
-    n_clients:int=20_000,     # clients
-    seed:int=0,               # see `simulate`
-    truth:Path|str|None=None, # file for the truth; default: see `truth_path`
-    progress:bool=True        # a bar on stderr
-)->dict:                      # rows written by table, `verite` (path) and `secondes`
+    url_or_engine: str
+    | sa.Engine
+    | None = None,  # SQLAlchemy URL or engine; default: see `credit_risk.database.database_url`
+    n_clients: int = 20_000,  # clients
+    seed: int = 0,  # see `simulate`
+    truth: Path | str | None = None,  # file for the truth; default: see `truth_path`
+    progress: bool = True,  # a bar on stderr
+) -> dict:  # rows written by table, `verite` (path) and `secondes`
     "Create the tables and fill them with a simulated bank; an existing bank is refused and left as it was."
     from tqdm import tqdm
+
     engine = url_or_engine if isinstance(url_or_engine, sa.Engine) else connect(url_or_engine)
-    path, began, written = Path(truth) if truth else truth_path(engine), time.perf_counter(), dict.fromkeys(TABLES, 0)
+    path, began, written = (
+        Path(truth) if truth else truth_path(engine),
+        time.perf_counter(),
+        dict.fromkeys(TABLES, 0),
+    )
     partial = _partial_of(path)
     migrate(engine)
     placed = False
     try:
         with empty_bank(engine) as connection:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(sqlite3.connect(partial)) as beside, tqdm(total=n_clients, unit=' clients', desc='simulated bank', disable=not progress) as bar:
-                beside.execute('pragma journal_mode = off')    # a file that fails is thrown away
+            with (
+                closing(sqlite3.connect(partial)) as beside,
+                tqdm(
+                    total=n_clients, unit=" clients", desc="simulated bank", disable=not progress
+                ) as bar,
+            ):
+                beside.execute("pragma journal_mode = off")  # a file that fails is thrown away
                 beside.execute(_TRUTH)
                 for block in simulate(n_clients, seed):
-                    for table in TABLES: written[table] += insert_rows(connection, table, tuple(block.tables[table]), block.rows(table))
-                    beside.executemany('insert into verite values (?, ?, ?, ?, ?, ?)', block.rows('verite'))
-                    bar.update(len(block.tables['clients']['client_id']))
+                    for table in TABLES:
+                        written[table] += insert_rows(
+                            connection, table, tuple(block.tables[table]), block.rows(table)
+                        )
+                    beside.executemany(
+                        "insert into verite values (?, ?, ?, ?, ?, ?)", block.rows("verite")
+                    )
+                    bar.update(len(block.tables["clients"]["client_id"]))
                 beside.commit()
             os.replace(partial, path)
             placed = True
     except BaseException:
         partial.unlink(missing_ok=True)
-        if placed:    # the bank may be committed already, when what failed came after
+        if placed:  # the bank may be committed already, when what failed came after
             with engine.connect() as c:
-                if is_empty(c): path.unlink(missing_ok=True)
+                if is_empty(c):
+                    path.unlink(missing_ok=True)
         raise
     return written | dict(verite=path, secondes=round(time.perf_counter() - began, 1))
 
 # %% ../nbs/01_bank.ipynb #3b906c35
 def oracle(
-    outcome,                  # 1 where the loan defaulted, 0 where it was repaid
-    probability               # its true probability
-)->dict:                      # n, defauts, taux, auc, gini, brier, brier_skill (1 - Brier / Brier of the mean rate), ecart_max (largest gap by decile)
+    outcome,  # 1 where the loan defaulted, 0 where it was repaid
+    probability,  # its true probability
+) -> dict:  # n, defauts, taux, auc, gini, brier, brier_skill (1 - Brier / Brier of the mean rate), ecart_max (largest gap by decile)
     "What the true probability reaches on the outcomes that were drawn: the ceiling of every model."
     from sklearn.metrics import brier_score_loss, roc_auc_score
+
     y, p = np.asarray(outcome, dtype=int), np.asarray(probability, dtype=float)
-    auc, brier, rate = (float(roc_auc_score(y, p)) if 0 < y.sum() < len(y) else float('nan')), float(brier_score_loss(y, p)), float(y.mean())
-    deciles = pd.DataFrame(dict(y=y, p=p)).groupby(pd.qcut(p, 10, duplicates='drop'), observed=True).mean()
-    return dict(n=len(y), defauts=int(y.sum()), taux=rate, auc=auc, gini=2*auc - 1, brier=brier, brier_skill=1 - brier/(rate*(1 - rate)),
-                ecart_max=float((deciles.y - deciles.p).abs().max()))
+    auc, brier, rate = (
+        (float(roc_auc_score(y, p)) if 0 < y.sum() < len(y) else float("nan")),
+        float(brier_score_loss(y, p)),
+        float(y.mean()),
+    )
+    deciles = (
+        pd.DataFrame(dict(y=y, p=p))
+        .groupby(pd.qcut(p, 10, duplicates="drop"), observed=True)
+        .mean()
+    )
+    return dict(
+        n=len(y),
+        defauts=int(y.sum()),
+        taux=rate,
+        auc=auc,
+        gini=2 * auc - 1,
+        brier=brier,
+        brier_skill=1 - brier / (rate * (1 - rate)),
+        ecart_max=float((deciles.y - deciles.p).abs().max()),
+    )

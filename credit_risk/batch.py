@@ -7,7 +7,10 @@ __all__ = ['ANSWER', 'PART', 'score_row', 'score_table', 'csv_parts', 'parquet_p
            'answer_schema', 'write_parquet', 'score_file', 'scored_parts']
 
 # %% ../nbs/11c_batch.ipynb #08ca2e28
-import csv, io, os, re
+import csv
+import io
+import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -15,8 +18,22 @@ from itertools import islice, zip_longest
 from pathlib import Path
 
 from .additive import interpolate_many, probability
-from .contract import AGE_MAX, AGE_MIN, FIELDS, SECTIONS, WORK_AGE, BadRequest, parse_request
-from .decision import cutoffs_many, motive_codes, points, rating_many, recommendation_many
+from credit_risk.contract import (
+    AGE_MAX,
+    AGE_MIN,
+    FIELDS,
+    SECTIONS,
+    WORK_AGE,
+    BadRequest,
+    parse_request,
+)
+from credit_risk.decision import (
+    cutoffs_many,
+    motive_codes,
+    points,
+    rating_many,
+    recommendation_many,
+)
 from .features import feature_columns
 from .scoring import Models, score, strangest
 
@@ -24,241 +41,438 @@ from .scoring import Models, score, strangest
 def _text(field, value):
     "Text of a CSV as the field's own kind; what is not of it stays text, and is refused as in a request."
     value = value.strip()
-    if field.kind in ('date', 'category'): return value or None
-    if re.fullmatch(r'[+-]?\d+', value, re.ASCII) and len(value) < 20: return int(value)
-    if re.fullmatch(r'[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?', value, re.ASCII): value = float(value)
-    return value if value != '' else None
+    if field.kind in ("date", "category"):
+        return value or None
+    if re.fullmatch(r"[+-]?\d+", value, re.ASCII) and len(value) < 20:
+        return int(value)
+    if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", value, re.ASCII):
+        value = float(value)
+    return value if value != "" else None
+
 
 def _fact(field, value):
     "A cell of a table as a request would hold it."
-    if isinstance(value, str): value = _text(field, value)
-    elif hasattr(value, 'item'): value = value.item()    # a scalar of NumPy
-    if value is None or value != value: return None      # NaN and NaT too
-    if isinstance(value, datetime) and not (value.hour or value.minute or value.second or value.microsecond): value = value.date()
-    if isinstance(value, date): return value.isoformat()
-    if field.kind == 'integer' and isinstance(value, float) and value.is_integer(): return int(value)
+    if isinstance(value, str):
+        value = _text(field, value)
+    elif hasattr(value, "item"):
+        value = value.item()  # a scalar of NumPy
+    if value is None or value != value:
+        return None  # NaN and NaT too
+    if isinstance(value, datetime) and not (
+        value.hour or value.minute or value.second or value.microsecond
+    ):
+        value = value.date()
+    if isinstance(value, date):
+        return value.isoformat()
+    if field.kind == "integer" and isinstance(value, float) and value.is_integer():
+        return int(value)
     return value
 
 # %% ../nbs/11c_batch.ipynb #1a931771
-_ANSWER = {'probabilite_defaut': float, 'probabilite_basse': float, 'probabilite_haute': float, 'score': int, 'classe_risque': str, 'recommandation': str,
-           'seuil_accepter': float, 'seuil_refuser': float, 'motifs': str, 'est_atypique': bool, 'anomalie': float, 'anomalie_percentile': float, 'anomalie_variables': str,
-           'modele_version': str, 'erreurs': str}
-ANSWER = tuple(_ANSWER)    # columns that scoring adds; `erreurs` is empty where the others are filled
+_ANSWER = {
+    "probabilite_defaut": float,
+    "probabilite_basse": float,
+    "probabilite_haute": float,
+    "score": int,
+    "classe_risque": str,
+    "recommandation": str,
+    "seuil_accepter": float,
+    "seuil_refuser": float,
+    "motifs": str,
+    "est_atypique": bool,
+    "anomalie": float,
+    "anomalie_percentile": float,
+    "anomalie_variables": str,
+    "modele_version": str,
+    "erreurs": str,
+}
+ANSWER = tuple(_ANSWER)  # columns that scoring adds; `erreurs` is empty where the others are filled
+
 
 def _answer(r):
-    low, high = (r['intervalle']['bas'], r['intervalle']['haut']) if r['intervalle'] else (None, None)
-    a = r['anomalie']
-    return dict(zip(ANSWER, (r['probabilite_defaut'], low, high, r['score'], r['classe_risque'], r['recommandation'], r['seuils']['accepter'], r['seuils']['refuser'],
-                             ' '.join(m['code'] for m in r['motifs']), a['est_atypique'], a['score'], a['percentile'], ' '.join(x['variable'] for x in a['raisons']) if a['est_atypique'] else None,
-                             r['modele']['version'], None)))
+    low, high = (
+        (r["intervalle"]["bas"], r["intervalle"]["haut"]) if r["intervalle"] else (None, None)
+    )
+    a = r["anomalie"]
+    return dict(
+        zip(
+            ANSWER,
+            (
+                r["probabilite_defaut"],
+                low,
+                high,
+                r["score"],
+                r["classe_risque"],
+                r["recommandation"],
+                r["seuils"]["accepter"],
+                r["seuils"]["refuser"],
+                " ".join(m["code"] for m in r["motifs"]),
+                a["est_atypique"],
+                a["score"],
+                a["percentile"],
+                " ".join(x["variable"] for x in a["raisons"]) if a["est_atypique"] else None,
+                r["modele"]["version"],
+                None,
+            ),
+        )
+    )
 
 # %% ../nbs/11c_batch.ipynb #ac92d845
 def score_row(
-    row:dict,                 # facts by name; other columns are not read
-    models:Models,            # from `load_models`
-    today:date                # date_demande where the row has none
-)->dict:                      # every column of `ANSWER`
+    row: dict,  # facts by name; other columns are not read
+    models: Models,  # from `load_models`
+    today: date,  # date_demande where the row has none
+) -> dict:  # every column of `ANSWER`
     "One application: its answer, or every reason why there is none."
-    if wrong := row.get('erreurs'): return dict.fromkeys(ANSWER) | {'erreurs': wrong}    # of the file itself
-    body = {section: {f.name: v for f in fields if (v := _fact(f, row.get(f.name))) is not None} for section, fields in SECTIONS.items()}
-    try: return _answer(score(parse_request(body, today)[1], models))
-    except BadRequest as e: return dict.fromkeys(ANSWER) | {'erreurs': str(e)}
+    if wrong := row.get("erreurs"):
+        return dict.fromkeys(ANSWER) | {"erreurs": wrong}  # of the file itself
+    body = {
+        section: {f.name: v for f in fields if (v := _fact(f, row.get(f.name))) is not None}
+        for section, fields in SECTIONS.items()
+    }
+    try:
+        return _answer(score(parse_request(body, today)[1], models))
+    except BadRequest as e:
+        return dict.fromkeys(ANSWER) | {"erreurs": str(e)}
 
 # %% ../nbs/11c_batch.ipynb #c0f8f087
 def _is_text(kind):
     import pyarrow as pa
+
     return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
+
 def _only(values, keep):
-    import pyarrow as pa, pyarrow.compute as pc
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     return pc.if_else(keep, values, pa.scalar(None, values.type))
+
 
 def _like(text, pattern):
     "Texts of a form; missing where they have another."
     import pyarrow.compute as pc
-    return _only(text, pc.match_substring_regex(text, f'^(?:{pattern})$'))
+
+    return _only(text, pc.match_substring_regex(text, f"^(?:{pattern})$"))
+
 
 def _cells(table, name):
     "A column as one array; text without the blanks around it (only those that Python strips too), and missing where nothing is left."
-    import pyarrow as pa, pyarrow.compute as pc
-    if name not in table.column_names: return pa.nulls(len(table))
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if name not in table.column_names:
+        return pa.nulls(len(table))
     cells = table.column(name).combine_chunks()
-    if pa.types.is_dictionary(cells.type): cells = cells.dictionary_decode()
-    if not _is_text(cells.type): return cells
+    if pa.types.is_dictionary(cells.type):
+        cells = cells.dictionary_decode()
+    if not _is_text(cells.type):
+        return cells
     text = pc.ascii_trim_whitespace(cells)
-    return _only(text, pc.not_equal(text, ''))
+    return _only(text, pc.not_equal(text, ""))
+
 
 def _numbers(cells):
     "Floats, NaN where missing or not a number."
-    import pyarrow as pa, pyarrow.compute as pc
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     kind = cells.type
-    if _is_text(kind): cells = _like(cells, r'-?(\d{1,15}(\.\d{0,15})?|\.\d{1,15})([eE][+-]?\d{1,2})?')
-    elif not (pa.types.is_integer(kind) or pa.types.is_float32(kind) or pa.types.is_float64(kind)): cells = pa.nulls(len(cells), pa.float64())
+    if _is_text(kind):
+        cells = _like(cells, r"-?(\d{1,15}(\.\d{0,15})?|\.\d{1,15})([eE][+-]?\d{1,2})?")
+    elif not (pa.types.is_integer(kind) or pa.types.is_float32(kind) or pa.types.is_float64(kind)):
+        cells = pa.nulls(len(cells), pa.float64())
     return pc.cast(cells, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+
 
 def _codes(cells, categories):
     "Positions in the categories, -1 where missing or none of them."
     import numpy as np
-    if not _is_text(cells.type): return np.full(len(cells), -1)
+
+    if not _is_text(cells.type):
+        return np.full(len(cells), -1)
     found = cells.dictionary_encode()
-    at = np.array([*(categories.index(v) if v in categories else -1 for v in found.dictionary.to_pylist()), -1])
+    at = np.array(
+        [
+            *(categories.index(v) if v in categories else -1 for v in found.dictionary.to_pylist()),
+            -1,
+        ]
+    )
     return at[found.indices.fill_null(len(at) - 1).to_numpy()]
+
 
 def _days(cells):
     "Days, NaT where missing or not a day."
     import numpy as np
-    import pyarrow as pa, pyarrow.compute as pc
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     kind = cells.type
     if _is_text(kind):
-        text = _like(cells, r'[0-9]{4}-[0-9]{2}-[0-9]{2}')
-        try: days = pc.cast(text, pa.date32())
-        except pa.ArrowInvalid: days = pa.array([_day(v) for v in text.to_pylist()], pa.date32())    # a day that no calendar has
+        text = _like(cells, r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+        try:
+            days = pc.cast(text, pa.date32())
+        except pa.ArrowInvalid:
+            days = pa.array(
+                [_day(v) for v in text.to_pylist()], pa.date32()
+            )  # a day that no calendar has
     elif pa.types.is_timestamp(kind) and kind.tz is None:
         days = pc.cast(cells, pa.date32(), safe=False)
         days = _only(days, pc.equal(pc.cast(days, kind, safe=False), cells))
-    else: days = pc.cast(cells, pa.date32()) if pa.types.is_date(kind) else pa.nulls(len(cells), pa.date32())
-    days = days.to_numpy(zero_copy_only=False).astype('M8[D]')
-    return np.where((days < np.datetime64('0001-01-01')) | (days > np.datetime64('9999-12-31')), np.datetime64('NaT'), days)
+    else:
+        days = (
+            pc.cast(cells, pa.date32())
+            if pa.types.is_date(kind)
+            else pa.nulls(len(cells), pa.date32())
+        )
+    days = days.to_numpy(zero_copy_only=False).astype("M8[D]")
+    return np.where(
+        (days < np.datetime64("0001-01-01")) | (days > np.datetime64("9999-12-31")),
+        np.datetime64("NaT"),
+        days,
+    )
+
 
 def _day(text):
-    try: return text and date.fromisoformat(text)
-    except ValueError: return None
+    try:
+        return text and date.fromisoformat(text)
+    except ValueError:
+        return None
 
 # %% ../nbs/11c_batch.ipynb #996e908f
 def _facts(table, today):
     "Every field by its column, and whether anything speaks against a row. Nothing that a request would refuse goes undoubted."
     import numpy as np
     import pandas as pd
+
     facts, doubtful = {}, np.zeros(len(table), dtype=bool)
     for name, f in FIELDS.items():
         cells = _cells(table, name)
-        if f.kind == 'category': facts[name] = pd.Categorical.from_codes(_codes(cells, f.categories), f.categories)
-        elif f.kind == 'date': facts[name] = _days(cells)
-        else: facts[name] = _numbers(cells)
+        if f.kind == "category":
+            facts[name] = pd.Categorical.from_codes(_codes(cells, f.categories), f.categories)
+        elif f.kind == "date":
+            facts[name] = _days(cells)
+        else:
+            facts[name] = _numbers(cells)
         missing = pd.isna(facts[name])
         doubtful |= missing if f.required else missing & ~_empty(cells)
-        if f.kind in ('number', 'integer'): doubtful |= (facts[name] < f.low) | (facts[name] > f.high)
-        if f.kind == 'integer': doubtful |= ~missing & (facts[name] != np.floor(facts[name]))
-    facts['date_demande'] = np.where(np.isnat(facts['date_demande']), np.datetime64(today), facts['date_demande'])
+        if f.kind in ("number", "integer"):
+            doubtful |= (facts[name] < f.low) | (facts[name] > f.high)
+        if f.kind == "integer":
+            doubtful |= ~missing & (facts[name] != np.floor(facts[name]))
+    facts["date_demande"] = np.where(
+        np.isnat(facts["date_demande"]), np.datetime64(today), facts["date_demande"]
+    )
     return facts, doubtful | _at_odds(facts, today)
+
 
 def _empty(cells):
     "Where a cell holds nothing."
-    import pyarrow as pa, pyarrow.compute as pc
-    return pc.is_null(cells, nan_is_null=pa.types.is_floating(cells.type)).to_numpy(zero_copy_only=False)
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    return pc.is_null(cells, nan_is_null=pa.types.is_floating(cells.type)).to_numpy(
+        zero_copy_only=False
+    )
+
 
 def _civil(days):
     "20240315 for 15 March 2024, NaN where missing: whole years between two are the quotient of their difference by 10 000."
     import numpy as np
-    months = days.astype('M8[M]')
-    number = 10_000*(days.astype('M8[Y]').astype(int) + 1970) + 100*(months.astype(int) % 12 + 1) + (days - months.astype('M8[D]')).astype(int) + 1
+
+    months = days.astype("M8[M]")
+    number = (
+        10_000 * (days.astype("M8[Y]").astype(int) + 1970)
+        + 100 * (months.astype(int) % 12 + 1)
+        + (days - months.astype("M8[D]")).astype(int)
+        + 1
+    )
     return np.where(np.isnat(days), np.nan, number)
+
 
 def _at_odds(d, today):
     "`contract.disagreements` of many: whether it says anything."
     import numpy as np
-    born, hired, asked = (_civil(d[n]) for n in ('date_naissance', 'date_embauche', 'date_demande'))
-    age = (asked - born)//10_000
-    return ((d['date_demande'] > np.datetime64(today)) | (age < AGE_MIN) | (age > AGE_MAX) | (hired > asked) | ((hired - born)//10_000 < WORK_AGE) | (d['date_ouverture'] > d['date_demande'])
-            | (d['jours_decouvert_3m'] > d['jours_decouvert_12m']) | (d['nb_rejets_3m'] > d['nb_rejets_12m']))
+
+    born, hired, asked = (_civil(d[n]) for n in ("date_naissance", "date_embauche", "date_demande"))
+    age = (asked - born) // 10_000
+    return (
+        (d["date_demande"] > np.datetime64(today))
+        | (age < AGE_MIN)
+        | (age > AGE_MAX)
+        | (hired > asked)
+        | ((hired - born) // 10_000 < WORK_AGE)
+        | (d["date_ouverture"] > d["date_demande"])
+        | (d["jours_decouvert_3m"] > d["jours_decouvert_12m"])
+        | (d["nb_rejets_3m"] > d["nb_rejets_12m"])
+    )
 
 # %% ../nbs/11c_batch.ipynb #5743f20c
 def _answers(facts, models):
     "Columns of `ANSWER` of applications against which nothing speaks."
     import numpy as np
     import pandas as pd
-    n = len(facts['montant'])
+
+    n = len(facts["montant"])
     X = feature_columns(facts)
     table = pd.DataFrame(X)
     values = models.scorer.term_columns(table)
     log_odds = np.broadcast_to(models.scorer.total(values), n)
     p = np.array([probability(o) for o in log_odds.tolist()])
     low, high = _interval(log_odds, p, models.interval)
-    with np.errstate(all='ignore'): cuts = cutoffs_many(models.scorecard['decision'], facts['taux_annuel'], facts['duree_mois'])
-    motives = motive_codes({name: np.broadcast_to(v, n) for name, v in models.scorer.share(values).items()}, X, facts)
+    with np.errstate(all="ignore"):
+        cuts = cutoffs_many(models.scorecard["decision"], facts["taux_annuel"], facts["duree_mois"])
+    motives = motive_codes(
+        {name: np.broadcast_to(v, n) for name, v in models.scorer.share(values).items()}, X, facts
+    )
     surprise = models.anomaly.surprises(table)
-    percentile = np.clip(interpolate_many(surprise, models.percentiles['scores'], models.percentiles['percent']), 0.0, 100.0)
-    atypical, nothing, version = surprise > models.threshold, np.full(n, None, dtype=object), np.full(n, models.version, dtype=object)
+    percentile = np.clip(
+        interpolate_many(surprise, models.percentiles["scores"], models.percentiles["percent"]),
+        0.0,
+        100.0,
+    )
+    atypical, nothing, version = (
+        surprise > models.threshold,
+        np.full(n, None, dtype=object),
+        np.full(n, models.version, dtype=object),
+    )
     why = nothing.copy()
     why[atypical] = _reasons(table[atypical], models)
     known = (low, high) if models.interval else (nothing, nothing)
-    return dict(zip(ANSWER, (p, *known, points(log_odds, models.scorecard['points']), rating_many(p, models.scorecard['classes']), recommendation_many(low, high, atypical, cuts),
-                             *cuts, motives, atypical, surprise, percentile, why, version, nothing)))
+    return dict(
+        zip(
+            ANSWER,
+            (
+                p,
+                *known,
+                points(log_odds, models.scorecard["points"]),
+                rating_many(p, models.scorecard["classes"]),
+                recommendation_many(low, high, atypical, cuts),
+                *cuts,
+                motives,
+                atypical,
+                surprise,
+                percentile,
+                why,
+                version,
+                nothing,
+            ),
+        )
+    )
+
 
 def _interval(log_odds, p, curve):
     "`scoring.interval` of many rows."
     import numpy as np
-    if not curve: return p, p
-    at = np.minimum(log_odds, curve['log_odds'][-1])
-    low, high = (interpolate_many(at, curve['log_odds'], curve[end]) for end in ('low', 'high'))
+
+    if not curve:
+        return p, p
+    at = np.minimum(log_odds, curve["log_odds"][-1])
+    low, high = (interpolate_many(at, curve["log_odds"], curve[end]) for end in ("low", "high"))
     return np.maximum(0.0, np.minimum(p, low)), np.minimum(1.0, np.maximum(p, high))
+
 
 def _reasons(X, models):
     "The variables that make each of some atypical rows so."
     import numpy as np
+
     _, which, columns = models.anomaly.score_columns(X)
-    out = np.full(len(X), '', dtype=object)
+    out = np.full(len(X), "", dtype=object)
     for c, said_by in enumerate(models.anomaly.components):
         mine = np.flatnonzero(which == c)
-        if not len(mine): continue
-        for k, values in zip(mine, np.reshape(columns[c], (-1, len(X)))[:, mine].T.tolist()): out[k] = ' '.join(names[0] for names, _ in strangest(models, said_by, values))
+        if not len(mine):
+            continue
+        for k, values in zip(mine, np.reshape(columns[c], (-1, len(X)))[:, mine].T.tolist()):
+            out[k] = " ".join(names[0] for names, _ in strangest(models, said_by, values))
     return out
 
 # %% ../nbs/11c_batch.ipynb #cb41e6d4
 def score_table(
-    table,                    # Arrow table, a column a fact; other columns are not read
-    models:Models,            # from `load_models`
-    today:date,               # date_demande where a row has none
-    wrong:dict|None=None      # row to what is wrong with it already
-):                            # Arrow table of `ANSWER`, row for row what `score_row` answers, to the last bit
+    table,  # Arrow table, a column a fact; other columns are not read
+    models: Models,  # from `load_models`
+    today: date,  # date_demande where a row has none
+    wrong: dict | None = None,  # row to what is wrong with it already
+):  # Arrow table of `ANSWER`, row for row what `score_row` answers, to the last bit
     "Many applications in a fraction of the time. A row's answer does not depend on the rows beside it."
     import numpy as np
     import pyarrow as pa
+
     wrong = wrong or {}
     facts, doubtful = _facts(table, today)
     doubtful[list(wrong)] = True
     sound, rest = np.flatnonzero(~doubtful), np.flatnonzero(doubtful)
-    if len(rest): facts = {name: column[sound] for name, column in facts.items()}
+    if len(rest):
+        facts = {name: column[sound] for name, column in facts.items()}
     schema, answers = answer_schema(ANSWER, None), _answers(facts, models)
     out = pa.table([pa.array(answers[f.name], f.type) for f in schema], schema=schema)
-    if not len(rest): return out
-    rows = [row | {'erreurs': wrong.get(k)} for k, row in zip(rest.tolist(), _rows(table.take(pa.array(rest))))]
-    both = pa.concat_tables([out, pa.Table.from_pylist([score_row(row, models, today) for row in rows], schema=schema)])
+    if not len(rest):
+        return out
+    rows = [
+        row | {"erreurs": wrong.get(k)}
+        for k, row in zip(rest.tolist(), _rows(table.take(pa.array(rest))))
+    ]
+    both = pa.concat_tables(
+        [out, pa.Table.from_pylist([score_row(row, models, today) for row in rows], schema=schema)]
+    )
     return both.take(pa.array(np.argsort(np.r_[sound, rest])))
+
 
 def _rows(table):
     "The facts of a few rows; days as text, since Arrow knows years that Python does not."
-    import pyarrow as pa, pyarrow.compute as pc
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     table = table.select([n for n in table.column_names if n in FIELDS])
-    return pa.table({n: pc.cast(c, pa.string()) if pa.types.is_date(c.type) else c for n, c in zip(table.column_names, table.columns)}).to_pylist()
+    return pa.table(
+        {
+            n: pc.cast(c, pa.string()) if pa.types.is_date(c.type) else c
+            for n, c in zip(table.column_names, table.columns)
+        }
+    ).to_pylist()
 
 # %% ../nbs/11c_batch.ipynb #f6a4f467
-PART = 20_000    # rows in memory at once
+PART = 20_000  # rows in memory at once
+
 
 def csv_parts(
-    raw,                      # binary file
-    progress,                 # called with the bytes read so far
-    size:int=PART             # rows of a part
-):                            # the names of the columns, then (Arrow table of texts, {row: what is wrong with it}) a part
+    raw,  # binary file
+    progress,  # called with the bytes read so far
+    size: int = PART,  # rows of a part
+):  # the names of the columns, then (Arrow table of texts, {row: what is wrong with it}) a part
     import pyarrow as pa
-    lines = (line.decode('utf-8-sig' if i == 0 else 'utf-8', 'replace') for i, line in enumerate(raw))
+
+    lines = (
+        line.decode("utf-8-sig" if i == 0 else "utf-8", "replace") for i, line in enumerate(raw)
+    )
     reader = csv.reader(lines)
     names = next(reader, [])
     yield names
     rows = ((n, cells) for n, cells in enumerate(reader, 1) if cells)
     while part := list(islice(rows, size)):
         progress(raw.tell())
-        wrong = {k: f'row {n} has {len(cells)} fields and the header {len(names)}' for k, (n, cells) in enumerate(part) if len(cells) != len(names)}
-        columns = zip_longest(*(cells[:len(names)] for _, cells in part), names)    # the names make a short row as long as they are
-        yield pa.table([pa.array(column[:-1], pa.string()) for column in columns], names=names), wrong
+        wrong = {
+            k: f"row {n} has {len(cells)} fields and the header {len(names)}"
+            for k, (n, cells) in enumerate(part)
+            if len(cells) != len(names)
+        }
+        columns = zip_longest(
+            *(cells[: len(names)] for _, cells in part), names
+        )  # the names make a short row as long as they are
+        yield (
+            pa.table([pa.array(column[:-1], pa.string()) for column in columns], names=names),
+            wrong,
+        )
+
 
 def parquet_parts(
-    raw,                      # binary file
-    progress,                 # called with the rows read so far
-    size:int=PART,            # rows of a part
-    groups=None               # row groups; default: all
-):                            # the names of the columns, then (Arrow table, {}) a part
-    import pyarrow as pa, pyarrow.parquet as pq
+    raw,  # binary file
+    progress,  # called with the rows read so far
+    size: int = PART,  # rows of a part
+    groups=None,  # row groups; default: all
+):  # the names of the columns, then (Arrow table, {}) a part
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     with pq.ParquetFile(raw) as file:
         yield file.schema_arrow.names
         done = 0
@@ -270,105 +484,158 @@ def parquet_parts(
 def kind_of(path):
     "The kind of a file of applications, by its suffix."
     kind = Path(path).suffix.lower()
-    if kind not in ('.csv', '.parquet'): raise ValueError(f'{path} must end in .csv or .parquet')
+    if kind not in (".csv", ".parquet"):
+        raise ValueError(f"{path} must end in .csv or .parquet")
     return kind
 
+
 def check_columns(path, names):
-    if twice := sorted({n for n in names if names.count(n) > 1}): raise ValueError(f"{path} has two columns named {', '.join(twice)}: rename one")
-    if missing := [f.name for f in FIELDS.values() if f.required and f.name not in names]: raise ValueError(f"{path} has no column {', '.join(missing)}")
-    if taken := [n for n in names if n in ANSWER]: raise ValueError(f"{path} has a column {', '.join(taken)}, which is a name of the answer: rename it")
+    if twice := sorted({n for n in names if names.count(n) > 1}):
+        raise ValueError(f"{path} has two columns named {', '.join(twice)}: rename one")
+    if missing := [f.name for f in FIELDS.values() if f.required and f.name not in names]:
+        raise ValueError(f"{path} has no column {', '.join(missing)}")
+    if taken := [n for n in names if n in ANSWER]:
+        raise ValueError(
+            f"{path} has a column {', '.join(taken)}, which is a name of the answer: rename it"
+        )
 
 # %% ../nbs/11c_batch.ipynb #d1329b72
 @contextmanager
 def whole_file(
-    fs,                       # fsspec file system
-    path:str                  # final name
-)->Iterator:                  # binary file, under its name once the block ends well
+    fs,  # fsspec file system
+    path: str,  # final name
+) -> Iterator:  # binary file, under its name once the block ends well
     "A file that is there complete or not at all."
-    folder, _, name = path.rpartition('/')
-    beside = f'{folder}/.{name}.{os.urandom(6).hex()}'
+    folder, _, name = path.rpartition("/")
+    beside = f"{folder}/.{name}.{os.urandom(6).hex()}"
     try:
-        with fs.open(beside, 'wb') as f:
+        with fs.open(beside, "wb") as f:
             yield f
             f.flush()
-            try: os.fsync(f.fileno())
-            except io.UnsupportedOperation: pass    # not a file of this machine
-        fs.mv(beside, path)    # on a disk a rename, which is atomic; an object store shows an object once it is whole
+            try:
+                os.fsync(f.fileno())
+            except io.UnsupportedOperation:
+                pass  # not a file of this machine
+        fs.mv(
+            beside, path
+        )  # on a disk a rename, which is atomic; an object store shows an object once it is whole
     finally:
-        if fs.exists(beside): fs.rm(beside)
+        if fs.exists(beside):
+            fs.rm(beside)
+
 
 def _write_csv(file, columns, tables):
-    text = io.TextIOWrapper(file, 'utf-8', newline='')
+    text = io.TextIOWrapper(file, "utf-8", newline="")
     writer = csv.writer(text)
     writer.writerow(columns)
-    for table in tables: writer.writerows(zip(*(column.to_pylist() for column in table.columns)))
+    for table in tables:
+        writer.writerows(zip(*(column.to_pylist() for column in table.columns)))
     text.flush()
-    text.detach()    # the file is closed by who opened it
+    text.detach()  # the file is closed by who opened it
 
 # %% ../nbs/11c_batch.ipynb #aab301df
 def answer_schema(
-    columns:Iterable[str],    # of the output
-    source                    # Arrow schema of the input: columns that go through keep their types; None: text
-):                            # Arrow schema
+    columns: Iterable[str],  # of the output
+    source,  # Arrow schema of the input: columns that go through keep their types; None: text
+):  # Arrow schema
     "Types of the output."
     import pyarrow as pa
-    own = {n: pa.field(n, {float: pa.float64(), int: pa.int32(), bool: pa.bool_(), str: pa.string()}[k]) for n, k in _ANSWER.items()}
+
+    own = {
+        n: pa.field(
+            n, {float: pa.float64(), int: pa.int32(), bool: pa.bool_(), str: pa.string()}[k]
+        )
+        for n, k in _ANSWER.items()
+    }
     carried = {f.name: f for f in source or ()}
     return pa.schema([own.get(c) or carried.get(c) or pa.field(c, pa.string()) for c in columns])
 
+
 def write_parquet(
-    file,                     # binary file
-    schema,                   # from `answer_schema`
-    tables:Iterable           # Arrow tables of that schema
-)->None:
+    file,  # binary file
+    schema,  # from `answer_schema`
+    tables: Iterable,  # Arrow tables of that schema
+) -> None:
     "Answers as Parquet, one part in memory."
     import pyarrow.parquet as pq
+
     with pq.ParquetWriter(file, schema) as writer:
-        for table in tables: writer.write_table(table)
+        for table in tables:
+            writer.write_table(table)
 
 # %% ../nbs/11c_batch.ipynb #b164d27a
 def score_file(
-    source:str|Path,          # .csv or .parquet
-    target:str|Path,          # .csv or .parquet, replaced as a whole
-    models:Models,            # from `load_models`
-    today:date|None=None,     # date_demande where a row has none; default: today
-    progress:bool=True,       # a bar on stderr
-    part:int=PART             # rows in memory at once
-)->dict:                      # {rows, scored, refused}
+    source: str | Path,  # .csv or .parquet
+    target: str | Path,  # .csv or .parquet, replaced as a whole
+    models: Models,  # from `load_models`
+    today: date | None = None,  # date_demande where a row has none; default: today
+    progress: bool = True,  # a bar on stderr
+    part: int = PART,  # rows in memory at once
+) -> dict:  # {rows, scored, refused}
     "Score a file in bounded memory."
     from fsspec.implementations.local import LocalFileSystem
     from tqdm import tqdm
-    source, target, today, seen = Path(source), Path(target), today or date.today(), {'rows': 0, 'scored': 0, 'refused': 0}
-    text = kind_of(source) == '.csv'
+
+    source, target, today, seen = (
+        Path(source),
+        Path(target),
+        today or date.today(),
+        {"rows": 0, "scored": 0, "refused": 0},
+    )
+    text = kind_of(source) == ".csv"
     kind_of(target)
-    if not source.is_file(): raise ValueError(f'{source} is not a file')
-    if target.exists() and target.samefile(source): raise ValueError(f'{target} must not be the file that is read')
-    with open(source, 'rb') as raw, tqdm(total=source.stat().st_size if text else _metadata(raw).num_rows, unit='B' if text else ' rows', unit_scale=True, disable=not progress, desc=source.name) as bar:
+    if not source.is_file():
+        raise ValueError(f"{source} is not a file")
+    if target.exists() and target.samefile(source):
+        raise ValueError(f"{target} must not be the file that is read")
+    with (
+        open(source, "rb") as raw,
+        tqdm(
+            total=source.stat().st_size if text else _metadata(raw).num_rows,
+            unit="B" if text else " rows",
+            unit_scale=True,
+            disable=not progress,
+            desc=source.name,
+        ) as bar,
+    ):
         parts = (csv_parts if text else parquet_parts)(raw, lambda n: bar.update(n - bar.n), part)
         names = list(next(parts))
         check_columns(source, names)
-        schema = answer_schema([n for n in names if n not in FIELDS] + list(ANSWER), None if text else _metadata(raw).schema.to_arrow_schema())
+        schema = answer_schema(
+            [n for n in names if n not in FIELDS] + list(ANSWER),
+            None if text else _metadata(raw).schema.to_arrow_schema(),
+        )
         tables = scored_parts(parts, schema, models, today, seen)
         with whole_file(LocalFileSystem(), str(target.resolve())) as file:
-            if kind_of(target) == '.csv': _write_csv(file, schema.names, tables)
-            else: write_parquet(file, schema, tables)
+            if kind_of(target) == ".csv":
+                _write_csv(file, schema.names, tables)
+            else:
+                write_parquet(file, schema, tables)
     return seen
+
 
 def _metadata(raw):
     import pyarrow.parquet as pq
+
     return pq.read_metadata(raw)
 
+
 def scored_parts(
-    parts:Iterable,           # (Arrow table, {row: what is wrong with it})
-    schema,                   # of the output, from `answer_schema`
-    models:Models,            # from `load_models`
-    today:date,               # date_demande where a row has none
-    seen:dict                 # {rows, scored, refused}, counted up
-)->Iterator:                  # Arrow tables: what goes through, and `ANSWER`
+    parts: Iterable,  # (Arrow table, {row: what is wrong with it})
+    schema,  # of the output, from `answer_schema`
+    models: Models,  # from `load_models`
+    today: date,  # date_demande where a row has none
+    seen: dict,  # {rows, scored, refused}, counted up
+) -> Iterator:  # Arrow tables: what goes through, and `ANSWER`
     "Answers, part by part."
     import pyarrow as pa
+
     for table, wrong in parts:
         answers = score_table(table, models, today, wrong)
-        refused = len(table) - answers['erreurs'].null_count
-        seen['rows'] += len(table); seen['refused'] += refused; seen['scored'] += len(table) - refused
-        yield pa.table([answers[n] if n in ANSWER else table[n] for n in schema.names], schema=schema)
+        refused = len(table) - answers["erreurs"].null_count
+        seen["rows"] += len(table)
+        seen["refused"] += refused
+        seen["scored"] += len(table) - refused
+        yield pa.table(
+            [answers[n] if n in ANSWER else table[n] for n in schema.names], schema=schema
+        )

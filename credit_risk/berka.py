@@ -6,7 +6,9 @@
 __all__ = ['FORMAT', 'REQUIRED', 'STATUS', 'BerkaError', 'Berka', 'read_berka', 'Imported', 'import_berka']
 
 # %% ../nbs/03_berka.ipynb #b6e43e9b
-import calendar, csv, re
+import calendar
+import csv
+import re
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -20,46 +22,74 @@ from .contract import FIELDS
 from .database import connect, empty_bank, insert_rows, migrate
 
 # %% ../nbs/03_berka.ipynb #0db4e6ed
-_OPENED, _OBSERVED = date(1993, 1, 1), date(1998, 12, 31)    # the bank was watched between these days
+_OPENED, _OBSERVED = date(1993, 1, 1), date(1998, 12, 31)  # the bank was watched between these days
 
-def _text(text): return text
+
+def _text(text):
+    return text
+
 
 def _identifier(text):
-    if re.fullmatch('[1-9][0-9]{0,8}', text): return int(text)
-    raise ValueError('it must be a whole number between 1 and 999 999 999')
+    if re.fullmatch("[1-9][0-9]{0,8}", text):
+        return int(text)
+    raise ValueError("it must be a whole number between 1 and 999 999 999")
+
 
 @cache
 def _day(text):
     "YYMMDD."
-    try: day = date(1900 + int(text[:2]), int(text[2:4]), int(text[4:])) if re.fullmatch('[0-9]{6}', text) else None
-    except ValueError: day = None
-    if day and _OPENED <= day <= _OBSERVED: return day
-    raise ValueError('it must be a day YYMMDD between 930101 and 981231, when the bank was observed')
+    try:
+        day = (
+            date(1900 + int(text[:2]), int(text[2:4]), int(text[4:]))
+            if re.fullmatch("[0-9]{6}", text)
+            else None
+        )
+    except ValueError:
+        day = None
+    if day and _OPENED <= day <= _OBSERVED:
+        return day
+    raise ValueError(
+        "it must be a day YYMMDD between 930101 and 981231, when the bank was observed"
+    )
 
 # %% ../nbs/03_berka.ipynb #1a9a0c78
 def _hellers(text):
-    m = re.fullmatch(r'(-?)([0-9]{1,12})(?:\.([0-9]{1,2}))?', text)
-    if not m: raise ValueError('it must be an amount such as 3372.70')
-    value = int(m[2] + (m[3] or '').ljust(2, '0'))
+    m = re.fullmatch(r"(-?)([0-9]{1,12})(?:\.([0-9]{1,2}))?", text)
+    if not m:
+        raise ValueError("it must be an amount such as 3372.70")
+    value = int(m[2] + (m[3] or "").ljust(2, "0"))
     return -value if m[1] else value
+
 
 def _money(name):
     "A reader of amounts within the range of a field of the contract."
-    low, high, rule = 100*FIELDS[name].low, 100*FIELDS[name].high, FIELDS[name].rule()
+    low, high, rule = 100 * FIELDS[name].low, 100 * FIELDS[name].high, FIELDS[name].rule()
+
     def read(text):
-        if low <= (value := _hellers(text)) <= high: return value
+        if low <= (value := _hellers(text)) <= high:
+            return value
         raise ValueError(rule)
+
     return read
 
+
 def _months(text):
-    if re.fullmatch('[0-9]{1,3}', text) and FIELDS['duree_mois'].low <= int(text) <= FIELDS['duree_mois'].high: return int(text)
-    raise ValueError(FIELDS['duree_mois'].rule())
+    if (
+        re.fullmatch("[0-9]{1,3}", text)
+        and FIELDS["duree_mois"].low <= int(text) <= FIELDS["duree_mois"].high
+    ):
+        return int(text)
+    raise ValueError(FIELDS["duree_mois"].rule())
+
 
 def _one_of(*codes):
     "A reader of codes."
+
     def read(text):
-        if text in codes: return text
+        if text in codes:
+            return text
         raise ValueError(f"it must be one of {', '.join(codes)}")
+
     return read
 
 # %% ../nbs/03_berka.ipynb #1f3ade71
@@ -67,61 +97,129 @@ def _birth(text):
     "Day of birth and sex."
     try:
         month = int(text[2:4])
-        day = date(1900 + int(text[:2]), month - 50*(month > 50), int(text[4:])) if re.fullmatch('[0-9]{6}', text) else None
-    except ValueError: day = None
-    if day and day <= _OBSERVED: return day, 'F' if month > 50 else 'H'
-    raise ValueError('it must be a day of birth YYMMDD, with 50 added to the month of a woman')
+        day = (
+            date(1900 + int(text[:2]), month - 50 * (month > 50), int(text[4:]))
+            if re.fullmatch("[0-9]{6}", text)
+            else None
+        )
+    except ValueError:
+        day = None
+    if day and day <= _OBSERVED:
+        return day, "F" if month > 50 else "H"
+    raise ValueError("it must be a day of birth YYMMDD, with 50 added to the month of a woman")
+
 
 def _issued(text):
-    if re.fullmatch('[0-9]{6} 00:00:00', text): return _day(text[:6])
-    raise ValueError('it must be a day such as 931107 00:00:00')
+    if re.fullmatch("[0-9]{6} 00:00:00", text):
+        return _day(text[:6])
+    raise ValueError("it must be a day such as 931107 00:00:00")
 
 # %% ../nbs/03_berka.ipynb #0de2cf65
 FORMAT = {
-    'account.asc': dict(account_id=_identifier, district_id=_identifier, frequency=_text, date=_day),
-    'client.asc': dict(client_id=_identifier, birth_number=_birth, district_id=_identifier),
-    'disp.asc': dict(disp_id=_identifier, client_id=_identifier, account_id=_identifier, type=_one_of('OWNER', 'DISPONENT')),
-    'loan.asc': dict(loan_id=_identifier, account_id=_identifier, date=_day, amount=_money('montant'), duration=_months,
-                     payments=_money('mensualite'), status=_one_of(*'ABCD')),
-    'trans.asc': dict(trans_id=_identifier, account_id=_identifier, date=_day, type=_one_of('PRIJEM', 'VYDAJ', 'VYBER'), operation=_text,
-                      amount=_money('credits_moyens_12m'), balance=_money('solde_min_12m'), k_symbol=_text, bank=_text, account=_text),
-    'district.asc': {'A1': _identifier} | {f'A{i}': _text for i in range(2, 17)},
-    'card.asc': dict(card_id=_identifier, disp_id=_identifier, type=_one_of('classic', 'junior', 'gold'), issued=_issued),
-    'order.asc': dict(order_id=_identifier, account_id=_identifier, bank_to=_text, account_to=_text, amount=_money('mensualite'), k_symbol=_text),
+    "account.asc": dict(
+        account_id=_identifier, district_id=_identifier, frequency=_text, date=_day
+    ),
+    "client.asc": dict(client_id=_identifier, birth_number=_birth, district_id=_identifier),
+    "disp.asc": dict(
+        disp_id=_identifier,
+        client_id=_identifier,
+        account_id=_identifier,
+        type=_one_of("OWNER", "DISPONENT"),
+    ),
+    "loan.asc": dict(
+        loan_id=_identifier,
+        account_id=_identifier,
+        date=_day,
+        amount=_money("montant"),
+        duration=_months,
+        payments=_money("mensualite"),
+        status=_one_of(*"ABCD"),
+    ),
+    "trans.asc": dict(
+        trans_id=_identifier,
+        account_id=_identifier,
+        date=_day,
+        type=_one_of("PRIJEM", "VYDAJ", "VYBER"),
+        operation=_text,
+        amount=_money("credits_moyens_12m"),
+        balance=_money("solde_min_12m"),
+        k_symbol=_text,
+        bank=_text,
+        account=_text,
+    ),
+    "district.asc": {"A1": _identifier} | {f"A{i}": _text for i in range(2, 17)},
+    "card.asc": dict(
+        card_id=_identifier,
+        disp_id=_identifier,
+        type=_one_of("classic", "junior", "gold"),
+        issued=_issued,
+    ),
+    "order.asc": dict(
+        order_id=_identifier,
+        account_id=_identifier,
+        bank_to=_text,
+        account_to=_text,
+        amount=_money("mensualite"),
+        k_symbol=_text,
+    ),
 }
-REQUIRED = ('account.asc', 'client.asc', 'disp.asc', 'loan.asc', 'trans.asc')
+REQUIRED = ("account.asc", "client.asc", "disp.asc", "loan.asc", "trans.asc")
 
 # %% ../nbs/03_berka.ipynb #072a5580
 class BerkaError(ValueError):
     "What is wrong in a file of the bank, where, and the fix."
-    def __init__(self,
-        file:str,             # name of the file
-        line:int|None,        # line, the header being 1; None where the whole file is meant
-        found:str,            # what is there
-        fix:str               # what should be there, or what to do
+
+    def __init__(
+        self,
+        file: str,  # name of the file
+        line: int | None,  # line, the header being 1; None where the whole file is meant
+        found: str,  # what is there
+        fix: str,  # what should be there, or what to do
     ):
         self.file, self.line = file, line
         super().__init__(f"{file}{f', line {line}' if line else ''}: {found}; {fix}")
 
 # %% ../nbs/03_berka.ipynb #6baae546
-_AGAIN = 'copy the file again from the original'
+_AGAIN = "copy the file again from the original"
+
 
 def _lines(path, tick):
     "Numbered lines of text, without their ends."
     empty = None
-    try: source = open(path, encoding='utf-8-sig', errors='surrogateescape')
-    except OSError as e: raise BerkaError(path.name, None, f"the file cannot be read ({e.strerror.lower()})", f"put it in the directory, with {', '.join(REQUIRED)}") from None
+    try:
+        source = open(path, encoding="utf-8-sig", errors="surrogateescape")
+    except OSError as e:
+        raise BerkaError(
+            path.name,
+            None,
+            f"the file cannot be read ({e.strerror.lower()})",
+            f"put it in the directory, with {', '.join(REQUIRED)}",
+        ) from None
     with source:
         for number, line in enumerate(source, 1):
-            if tick and not number % 20_000: tick(source.buffer.tell())
-            whole, line = line[-1] == '\n', line.rstrip('\n')
+            if tick and not number % 20_000:
+                tick(source.buffer.tell())
+            whole, line = line[-1] == "\n", line.rstrip("\n")
             if not line.isprintable():
                 bad = next(c for c in line if not c.isprintable())
-                found = f"byte 0x{ord(bad) - 0xdc00:02x} is not UTF-8 text" if '\udc80' <= bad <= '\udcff' else f"character U+{ord(bad):04X} does not belong in text"
+                found = (
+                    f"byte 0x{ord(bad) - 0xDC00:02x} is not UTF-8 text"
+                    if "\udc80" <= bad <= "\udcff"
+                    else f"character U+{ord(bad):04X} does not belong in text"
+                )
                 raise BerkaError(path.name, number, found, _AGAIN)
-            if not line.strip(): empty = empty or number; continue
-            if empty: raise BerkaError(path.name, empty, 'the line is empty and others follow', _AGAIN)
-            if line.count('"') % 2: raise BerkaError(path.name, number, f"a quote is not closed in {line[-60:]!r}", _AGAIN if whole else 'the file is cut: ' + _AGAIN)
+            if not line.strip():
+                empty = empty or number
+                continue
+            if empty:
+                raise BerkaError(path.name, empty, "the line is empty and others follow", _AGAIN)
+            if line.count('"') % 2:
+                raise BerkaError(
+                    path.name,
+                    number,
+                    f"a quote is not closed in {line[-60:]!r}",
+                    _AGAIN if whole else "the file is cut: " + _AGAIN,
+                )
             yield number, line, whole
 
 # %% ../nbs/03_berka.ipynb #9dc7e691
@@ -129,74 +227,139 @@ def _rows(path, tick=None):
     "Numbered rows of a file, each column read by its function of `FORMAT`; keys are unique."
     columns, file, seen = FORMAT[path.name], path.name, set()
     names, readers, last = list(columns), list(columns.values()), [0, True]
+
     def texts():
-        for last[0], line, last[1] in _lines(path, tick): yield line
-    rows = csv.reader(texts(), delimiter=';', strict=True)
+        for last[0], line, last[1] in _lines(path, tick):
+            yield line
+
+    rows = csv.reader(texts(), delimiter=";", strict=True)
     try:
         header = next(rows, None)
-        if header is None: raise BerkaError(file, 1, 'the file is empty', _AGAIN)
+        if header is None:
+            raise BerkaError(file, 1, "the file is empty", _AGAIN)
         if [n.strip().lower() for n in header] != [n.lower() for n in names]:
-            raise BerkaError(file, 1, f"the header is {';'.join(header)[:200]!r}", f"it must be {';'.join(names)}")
+            raise BerkaError(
+                file,
+                1,
+                f"the header is {';'.join(header)[:200]!r}",
+                f"it must be {';'.join(names)}",
+            )
         for row in rows:
-            try: values = [read(text) for read, text in zip(readers, row, strict=True)]
-            except ValueError: raise _complaint(file, last, columns, row) from None
+            try:
+                values = [read(text) for read, text in zip(readers, row, strict=True)]
+            except ValueError:
+                raise _complaint(file, last, columns, row) from None
             if values[0] in seen:
-                raise BerkaError(file, last[0], f"{names[0]} {values[0]} is already on line {_line_of(path, names[0], values[0])}", 'keep one of the two')
+                raise BerkaError(
+                    file,
+                    last[0],
+                    f"{names[0]} {values[0]} is already on line {_line_of(path, names[0], values[0])}",
+                    "keep one of the two",
+                )
             seen.add(values[0])
             yield last[0], values
-    except csv.Error as e: raise BerkaError(file, last[0], f"the line cannot be split into columns ({e})", _AGAIN) from None
-    if not seen: raise BerkaError(file, last[0], 'there is no row below the header', _AGAIN)
+    except csv.Error as e:
+        raise BerkaError(
+            file, last[0], f"the line cannot be split into columns ({e})", _AGAIN
+        ) from None
+    if not seen:
+        raise BerkaError(file, last[0], "there is no row below the header", _AGAIN)
 
 # %% ../nbs/03_berka.ipynb #21ed29d7
 def _complaint(file, last, columns, row):
     "Why a row was refused."
     number, whole = last
     if len(row) != len(columns):
-        return BerkaError(file, number, f"{len(row)} columns instead of {len(columns)}", ('' if whole else 'the file is cut: ') + _AGAIN)
+        return BerkaError(
+            file,
+            number,
+            f"{len(row)} columns instead of {len(columns)}",
+            ("" if whole else "the file is cut: ") + _AGAIN,
+        )
     for (name, read), text in zip(columns.items(), row):
-        try: read(text)
-        except ValueError as e: return BerkaError(file, number, f"{name} is {text[:40]!r}" + ('' if whole else ' where the file is cut'), str(e))
+        try:
+            read(text)
+        except ValueError as e:
+            return BerkaError(
+                file,
+                number,
+                f"{name} is {text[:40]!r}" + ("" if whole else " where the file is cut"),
+                str(e),
+            )
+
 
 def _line_of(path, column, value):
     "The first line on which a column has a value: a second reading, for an error message."
     at = list(FORMAT[path.name]).index(column)
     for number, line, _ in _lines(path, None):
-        if number > 1 and line.split(';')[at].strip('"') == str(value): return number
+        if number > 1 and line.split(";")[at].strip('"') == str(value):
+            return number
+
 
 def _known(file, number, column, value, keys, owner):
-    if value not in keys: raise BerkaError(file, number, f"{column} {value} is not in {owner}", 'one of the two files is incomplete or was changed: copy both again')
+    if value not in keys:
+        raise BerkaError(
+            file,
+            number,
+            f"{column} {value} is not in {owner}",
+            "one of the two files is incomplete or was changed: copy both again",
+        )
 
 # %% ../nbs/03_berka.ipynb #2420f953
 @dataclass
 class Berka:
     "The bank as read, before anything is written."
-    clients:dict = field(default_factory=dict)      # client_id: (date of birth, sex, district)
-    comptes:dict = field(default_factory=dict)      # account_id: (owner, day of opening)
-    moves:dict = field(default_factory=dict)        # account_id: array of day, signed amount, balance, three integers a movement
-    loans:list = field(default_factory=list)        # rows of loan.asc
-    notes:list = field(default_factory=list)        # what a reader of the import should know
+
+    clients: dict = field(default_factory=dict)  # client_id: (date of birth, sex, district)
+    comptes: dict = field(default_factory=dict)  # account_id: (owner, day of opening)
+    moves: dict = field(
+        default_factory=dict
+    )  # account_id: array of day, signed amount, balance, three integers a movement
+    loans: list = field(default_factory=list)  # rows of loan.asc
+    notes: list = field(default_factory=list)  # what a reader of the import should know
+
 
 def _read_people(bank, directory, districts):
     "client.asc, account.asc and disp.asc."
     opened, owners = {}, {}
-    for n, (client, (born, sex), district) in _rows(directory/'client.asc'):
-        if districts: _known('client.asc', n, 'district_id', district, districts, 'district.asc')
+    for n, (client, (born, sex), district) in _rows(directory / "client.asc"):
+        if districts:
+            _known("client.asc", n, "district_id", district, districts, "district.asc")
         bank.clients[client] = born, sex, district
-    for n, (account, district, _, day) in _rows(directory/'account.asc'):
-        if districts: _known('account.asc', n, 'district_id', district, districts, 'district.asc')
+    for n, (account, district, _, day) in _rows(directory / "account.asc"):
+        if districts:
+            _known("account.asc", n, "district_id", district, districts, "district.asc")
         opened[account] = n, day
     disponents = {}
-    for n, (disp, client, account, kind) in _rows(directory/'disp.asc'):
-        _known('disp.asc', n, 'client_id', client, bank.clients, 'client.asc')
-        _known('disp.asc', n, 'account_id', account, opened, 'account.asc')
+    for n, (disp, client, account, kind) in _rows(directory / "disp.asc"):
+        _known("disp.asc", n, "client_id", client, bank.clients, "client.asc")
+        _known("disp.asc", n, "account_id", account, opened, "account.asc")
         disponents[disp] = client
-        if kind != 'OWNER': continue
-        if account in owners: raise BerkaError('disp.asc', n, f"account_id {account} has a second OWNER", 'an account has one: ' + _AGAIN)
+        if kind != "OWNER":
+            continue
+        if account in owners:
+            raise BerkaError(
+                "disp.asc",
+                n,
+                f"account_id {account} has a second OWNER",
+                "an account has one: " + _AGAIN,
+            )
         owners[account] = client
         if bank.clients[client][0] > opened[account][1]:
-            raise BerkaError('disp.asc', n, f"client {client} was born after account {account} was opened", 'client.asc or account.asc was changed: copy both again')
+            raise BerkaError(
+                "disp.asc",
+                n,
+                f"client {client} was born after account {account} was opened",
+                "client.asc or account.asc was changed: copy both again",
+            )
     for account, (n, day) in opened.items():
-        if account not in owners: raise BerkaError('account.asc', n, f"account_id {account} has no OWNER in disp.asc", 'disp.asc is incomplete: ' + _AGAIN)
+        if account not in owners:
+            raise BerkaError(
+                "account.asc",
+                n,
+                f"account_id {account} has no OWNER in disp.asc",
+                "disp.asc is incomplete: " + _AGAIN,
+            )
         bank.comptes[account] = owners[account], day
     return disponents
 
@@ -204,44 +367,60 @@ def _read_people(bank, directory, districts):
 def _read_moves(bank, directory, tick=None):
     "trans.asc; the day and the line of its latest movement."
     latest, early = (_OPENED, 0), 0
-    for n, (_, account, day, kind, _, amount, balance, *_) in _rows(directory/'trans.asc', tick):
-        _known('trans.asc', n, 'account_id', account, bank.comptes, 'account.asc')
-        if account not in bank.moves: bank.moves[account] = array('q')
-        bank.moves[account].extend((day.toordinal(), amount if kind == 'PRIJEM' else -amount, balance))
-        if day > latest[0]: latest = day, n
+    for n, (_, account, day, kind, _, amount, balance, *_) in _rows(directory / "trans.asc", tick):
+        _known("trans.asc", n, "account_id", account, bank.comptes, "account.asc")
+        if account not in bank.moves:
+            bank.moves[account] = array("q")
+        bank.moves[account].extend(
+            (day.toordinal(), amount if kind == "PRIJEM" else -amount, balance)
+        )
+        if day > latest[0]:
+            latest = day, n
         early += day < bank.comptes[account][1]
-    if early: bank.notes.append(f"{early} movements are dated before their account was opened")
+    if early:
+        bank.notes.append(f"{early} movements are dated before their account was opened")
     return latest
 
 # %% ../nbs/03_berka.ipynb #aba0b9ac
-_TENTH = 10    # hellers
+_TENTH = 10  # hellers
+
 
 def _closes(
-    moves:array               # day, signed amount, balance, … in hellers
-)->tuple[list, int]:          # (day, credits, debits, closing balance) of each day with a movement, in order; days that do not reconcile
+    moves: array,  # day, signed amount, balance, … in hellers
+) -> tuple[
+    list, int
+]:  # (day, credits, debits, closing balance) of each day with a movement, in order; days that do not reconcile
     "The days of an account."
     by_day, days, close, off = defaultdict(list), [], 0, 0
-    for i in range(0, len(moves), 3): by_day[moves[i]].append((moves[i+1], moves[i+2]))
+    for i in range(0, len(moves), 3):
+        by_day[moves[i]].append((moves[i + 1], moves[i + 2]))
     for day in sorted(by_day):
         items = by_day[day]
         expected, ends = close + sum(a for a, _ in items), [items[0][1]]
         if len(items) > 1:
-            ends = list((Counter(b for _, b in items) - Counter(b - a for a, b in items)).elements()) or [b for _, b in items]
+            ends = list(
+                (Counter(b for _, b in items) - Counter(b - a for a, b in items)).elements()
+            ) or [b for _, b in items]
         close = min(ends, key=lambda b: abs(b - expected))
-        off += abs(close - expected) > _TENTH*len(items)
-        days.append((day, sum(a for a, _ in items if a > 0), -sum(a for a, _ in items if a < 0), close))
+        off += abs(close - expected) > _TENTH * len(items)
+        days.append(
+            (day, sum(a for a, _ in items if a > 0), -sum(a for a, _ in items if a < 0), close)
+        )
     return days, off
 
 # %% ../nbs/03_berka.ipynb #75c21b14
 def _statements(
-    days:list                 # see `_closes`
-)->Iterator[tuple]:           # first day of the month, mean, lowest, credits, debits in hellers, days overdrawn
+    days: list,  # see `_closes`
+) -> Iterator[
+    tuple
+]:  # first day of the month, mean, lowest, credits, debits in hellers, days overdrawn
     "The whole months of an account."
     at, balance, i, last = days[0][0], 0, 0, days[-1][0]
     while True:
         first = date.fromordinal(at).replace(day=1)
         start, end = at, first.toordinal() + calendar.monthrange(first.year, first.month)[1]
-        if end - 1 > last: return
+        if end - 1 > last:
+            return
         total = credits = debits = overdrawn = 0
         lowest = None
         while at < end:
@@ -249,50 +428,87 @@ def _statements(
                 _, money_in, money_out, balance = days[i]
                 credits, debits, i = credits + money_in, debits + money_out, i + 1
             until = min(end, days[i][0]) if i < len(days) else end
-            total, overdrawn = total + balance*(until - at), overdrawn + (until - at)*(balance < 0)
+            total, overdrawn = (
+                total + balance * (until - at),
+                overdrawn + (until - at) * (balance < 0),
+            )
             lowest, at = balance if lowest is None else min(lowest, balance), until
-        yield first, round(total/(end - start)), lowest, credits, debits, overdrawn
+        yield first, round(total / (end - start)), lowest, credits, debits, overdrawn
 
 # %% ../nbs/03_berka.ipynb #8905c8c7
-STATUS = {'A': 'Remboursé', 'B': 'Défaut', 'C': 'Remboursé', 'D': 'Défaut'}
+STATUS = {"A": "Remboursé", "B": "Défaut", "C": "Remboursé", "D": "Défaut"}
+
 
 def _contractual_end(start, months):
     "The same day, `months` later; the last day of a shorter month."
-    year, month = divmod(12*start.year + start.month - 1 + months, 12)
+    year, month = divmod(12 * start.year + start.month - 1 + months, 12)
     return date(year, month + 1, min(start.day, calendar.monthrange(year, month + 1)[1]))
+
 
 def _read_loans(bank, directory, latest):
     "loan.asc, beside the movements it relies on."
     newest, uneven = (_OPENED, 0), 0
-    for n, (loan, account, day, amount, months, payments, status) in _rows(directory/'loan.asc'):
-        _known('loan.asc', n, 'account_id', account, bank.comptes, 'account.asc')
+    for n, (loan, account, day, amount, months, payments, status) in _rows(directory / "loan.asc"):
+        _known("loan.asc", n, "account_id", account, bank.comptes, "account.asc")
         if day < bank.comptes[account][1]:
-            raise BerkaError('loan.asc', n, f"loan {loan} is dated {day}, before its account {account} was opened", 'loan.asc or account.asc was changed: copy both again')
-        known = min(_contractual_end(day, months), _OBSERVED) if status in 'AB' else _OBSERVED
-        bank.loans.append((loan, bank.comptes[account][0], day, amount, months, payments, status, known))
-        newest, uneven = max(newest, (day, n)), uneven + (abs(payments*months - amount) > 100*months)
+            raise BerkaError(
+                "loan.asc",
+                n,
+                f"loan {loan} is dated {day}, before its account {account} was opened",
+                "loan.asc or account.asc was changed: copy both again",
+            )
+        known = min(_contractual_end(day, months), _OBSERVED) if status in "AB" else _OBSERVED
+        bank.loans.append(
+            (loan, bank.comptes[account][0], day, amount, months, payments, status, known)
+        )
+        newest, uneven = (
+            max(newest, (day, n)),
+            uneven + (abs(payments * months - amount) > 100 * months),
+        )
     if (newest[0] - latest[0]).days > 366:
-        raise BerkaError('trans.asc', latest[1], f"the movements end on {latest[0]}, and loan.asc has a loan of {newest[0]} (line {newest[1]}): the file is cut", _AGAIN)
-    if uneven: bank.notes.append(f"{uneven} loans whose amount is not instalment × months")
+        raise BerkaError(
+            "trans.asc",
+            latest[1],
+            f"the movements end on {latest[0]}, and loan.asc has a loan of {newest[0]} (line {newest[1]}): the file is cut",
+            _AGAIN,
+        )
+    if uneven:
+        bank.notes.append(f"{uneven} loans whose amount is not instalment × months")
 
 # %% ../nbs/03_berka.ipynb #94d0932a
 def read_berka(
-    directory:str|Path,       # folder of the .asc files
-    progress:bool=False       # show a bar while trans.asc is read
-)->Berka:                     # the bank, every row checked
+    directory: str | Path,  # folder of the .asc files
+    progress: bool = False,  # show a bar while trans.asc is read
+) -> Berka:  # the bank, every row checked
     "Read and check the files; raises `BerkaError`."
     directory, bank, districts = Path(directory), Berka(), set()
-    if not directory.is_dir(): raise BerkaError(str(directory), None, 'there is no such directory', f"name the folder that holds {', '.join(REQUIRED)}")
+    if not directory.is_dir():
+        raise BerkaError(
+            str(directory),
+            None,
+            "there is no such directory",
+            f"name the folder that holds {', '.join(REQUIRED)}",
+        )
     for file in REQUIRED:
-        if not (directory/file).exists(): raise BerkaError(file, None, f"the file is missing from {directory}", f"the importer needs {', '.join(REQUIRED)}")
-    optional = {file for file in FORMAT if (directory/file).exists()}.difference(REQUIRED)
-    if 'district.asc' in optional: districts = {row[0] for _, row in _rows(directory/'district.asc')}
+        if not (directory / file).exists():
+            raise BerkaError(
+                file,
+                None,
+                f"the file is missing from {directory}",
+                f"the importer needs {', '.join(REQUIRED)}",
+            )
+    optional = {file for file in FORMAT if (directory / file).exists()}.difference(REQUIRED)
+    if "district.asc" in optional:
+        districts = {row[0] for _, row in _rows(directory / "district.asc")}
     disponents = _read_people(bank, directory, districts)
-    if 'card.asc' in optional:
-        for n, row in _rows(directory/'card.asc'): _known('card.asc', n, 'disp_id', row[1], disponents, 'disp.asc')
-    if 'order.asc' in optional:
-        for n, row in _rows(directory/'order.asc'): _known('order.asc', n, 'account_id', row[1], bank.comptes, 'account.asc')
-    with _bar(directory/'trans.asc', progress) as tick: latest = _read_moves(bank, directory, tick)
+    if "card.asc" in optional:
+        for n, row in _rows(directory / "card.asc"):
+            _known("card.asc", n, "disp_id", row[1], disponents, "disp.asc")
+    if "order.asc" in optional:
+        for n, row in _rows(directory / "order.asc"):
+            _known("order.asc", n, "account_id", row[1], bank.comptes, "account.asc")
+    with _bar(directory / "trans.asc", progress) as tick:
+        latest = _read_moves(bank, directory, tick)
     _read_loans(bank, directory, latest)
     return bank
 
@@ -300,10 +516,14 @@ def read_berka(
 @contextmanager
 def _bar(path, progress):
     "A bar over the bytes of a file, where tqdm is installed."
-    try: from tqdm import tqdm
-    except ImportError: progress = False
-    if not progress: yield None; return
-    with tqdm(total=path.stat().st_size, unit='B', unit_scale=True, desc=path.name) as bar:
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        progress = False
+    if not progress:
+        yield None
+        return
+    with tqdm(total=path.stat().st_size, unit="B", unit_scale=True, desc=path.name) as bar:
         yield lambda position: bar.update(position - bar.n)
         bar.update(bar.total - bar.n)
 
@@ -311,60 +531,127 @@ def _bar(path, progress):
 @dataclass
 class Imported:
     "What an import wrote."
-    rows:dict                 # rows of each table
-    loans:dict                # loans of each status of the file
-    first:date                # first movement
-    last:date                 # last movement
-    days:int                  # days of accounts with a movement
-    off:int                   # of which the closing balance is not the previous one plus the movements
-    notes:list                # what else the files do not agree on
+
+    rows: dict  # rows of each table
+    loans: dict  # loans of each status of the file
+    first: date  # first movement
+    last: date  # last movement
+    days: int  # days of accounts with a movement
+    off: int  # of which the closing balance is not the previous one plus the movements
+    notes: list  # what else the files do not agree on
 
     def __str__(self):
-        rows = ', '.join(f"{n} {table}" for table, n in self.rows.items())
-        loans = ', '.join(f"{n} {status} ({STATUS[status]})" for status, n in sorted(self.loans.items()))
-        return '\n'.join([f"rows: {rows}", f"loans: {loans}", f"movements: {self.first} to {self.last}",
-                          f"balances: {self.days - self.off} of {self.days} days reconcile, {self.off} do not", *self.notes])
+        rows = ", ".join(f"{n} {table}" for table, n in self.rows.items())
+        loans = ", ".join(
+            f"{n} {status} ({STATUS[status]})" for status, n in sorted(self.loans.items())
+        )
+        return "\n".join(
+            [
+                f"rows: {rows}",
+                f"loans: {loans}",
+                f"movements: {self.first} to {self.last}",
+                f"balances: {self.days - self.off} of {self.days} days reconcile, {self.off} do not",
+                *self.notes,
+            ]
+        )
 
 # %% ../nbs/03_berka.ipynb #edc6ead7
-def _euros(hellers): return None if hellers is None else hellers/100
+def _euros(hellers):
+    return None if hellers is None else hellers / 100
+
 
 def import_berka(
-    directory:str|Path,       # folder of the .asc files
-    url:str|None=None,        # database, see `credit_risk.database.database_url`; it must hold no client yet
-    progress:bool=True        # show a bar while trans.asc is read
-)->Imported:                  # counts, dates and reconciliation
+    directory: str | Path,  # folder of the .asc files
+    url: str
+    | None = None,  # database, see `credit_risk.database.database_url`; it must hold no client yet
+    progress: bool = True,  # show a bar while trans.asc is read
+) -> Imported:  # counts, dates and reconciliation
     "Import the PKDD'99 bank; raises `BerkaError` and leaves the database as it was when a file is not what it should be."
     bank = read_berka(directory, progress)
-    statements, balances, days, off = array('q'), {}, 0, 0
+    statements, balances, days, off = array("q"), {}, 0, 0
     for account in sorted(bank.moves):
         closes, wrong = _closes(bank.moves[account])
         balances[account], days, off = closes[-1][3], days + len(closes), off + wrong
         for month, *values in _statements(closes):
-            if max(values[2:4]) > 100*FIELDS['credits_moyens_12m'].high:
-                raise BerkaError('trans.asc', _line_of(Path(directory)/'trans.asc', 'account_id', account), f"account {account} moves {max(values[2:4])/100:.2f} in {month:%Y-%m}",
-                                 FIELDS['credits_moyens_12m'].rule())
+            if max(values[2:4]) > 100 * FIELDS["credits_moyens_12m"].high:
+                raise BerkaError(
+                    "trans.asc",
+                    _line_of(Path(directory) / "trans.asc", "account_id", account),
+                    f"account {account} moves {max(values[2:4]) / 100:.2f} in {month:%Y-%m}",
+                    FIELDS["credits_moyens_12m"].rule(),
+                )
             statements.extend((account, month.toordinal(), *values))
-    rows:dict[str, Iterable[tuple]] = {
-        'clients': [(c, born.isoformat(), sex, str(district)) for c, (born, sex, district) in bank.clients.items()],
-        'comptes': [(a, owner, 'courant', day.isoformat(), _euros(balances.get(a))) for a, (owner, day) in bank.comptes.items()],
-        'releves_mensuels': (_statement_row(statements[i:i+7]) for i in range(0, len(statements), 7)),
-        'demandes_de_pret': [(l, c, day.isoformat(), _euros(amount), months, _euros(payments), 'acceptee', STATUS[status], known.isoformat())
-                             for l, c, day, amount, months, payments, status, known in bank.loans]}
+    rows: dict[str, Iterable[tuple]] = {
+        "clients": [
+            (c, born.isoformat(), sex, str(district))
+            for c, (born, sex, district) in bank.clients.items()
+        ],
+        "comptes": [
+            (a, owner, "courant", day.isoformat(), _euros(balances.get(a)))
+            for a, (owner, day) in bank.comptes.items()
+        ],
+        "releves_mensuels": (
+            _statement_row(statements[i : i + 7]) for i in range(0, len(statements), 7)
+        ),
+        "demandes_de_pret": [
+            (
+                l,
+                c,
+                day.isoformat(),
+                _euros(amount),
+                months,
+                _euros(payments),
+                "acceptee",
+                STATUS[status],
+                known.isoformat(),
+            )
+            for l, c, day, amount, months, payments, status, known in bank.loans
+        ],
+    }
     engine = connect(url)
     try:
         migrate(engine)
-        with empty_bank(engine) as c: written = {table: insert_rows(c, table, _COLUMNS[table], rows[table]) for table in rows}
-    finally: engine.dispose()
+        with empty_bank(engine) as c:
+            written = {table: insert_rows(c, table, _COLUMNS[table], rows[table]) for table in rows}
+    finally:
+        engine.dispose()
     first, last = (f(f(moves[::3]) for moves in bank.moves.values()) for f in (min, max))
-    return Imported(written, dict(Counter(loan[6] for loan in bank.loans)), date.fromordinal(first), date.fromordinal(last), days, off, bank.notes)
+    return Imported(
+        written,
+        dict(Counter(loan[6] for loan in bank.loans)),
+        date.fromordinal(first),
+        date.fromordinal(last),
+        days,
+        off,
+        bank.notes,
+    )
 
 # %% ../nbs/03_berka.ipynb #05c08ba6
 _COLUMNS = {
-    'clients': ('client_id', 'date_naissance', 'sexe', 'departement'),
-    'comptes': ('compte_id', 'client_id', 'type_compte', 'date_ouverture', 'solde'),
-    'releves_mensuels': ('compte_id', 'mois', 'solde_moyen', 'solde_min', 'total_credits', 'total_debits', 'jours_decouvert'),
-    'demandes_de_pret': ('demande_id', 'client_id', 'date_demande', 'montant', 'duree_mois', 'mensualite', 'decision', 'statut_pret', 'date_statut'),
+    "clients": ("client_id", "date_naissance", "sexe", "departement"),
+    "comptes": ("compte_id", "client_id", "type_compte", "date_ouverture", "solde"),
+    "releves_mensuels": (
+        "compte_id",
+        "mois",
+        "solde_moyen",
+        "solde_min",
+        "total_credits",
+        "total_debits",
+        "jours_decouvert",
+    ),
+    "demandes_de_pret": (
+        "demande_id",
+        "client_id",
+        "date_demande",
+        "montant",
+        "duree_mois",
+        "mensualite",
+        "decision",
+        "statut_pret",
+        "date_statut",
+    ),
 }
+
 
 def _statement_row(values):
     account, month, *money, overdrawn = values

@@ -15,130 +15,271 @@ import pandas as pd
 from .macro import COLUMNS
 
 # %% ../nbs/13_bloomberg.ipynb #4dd2e814
-INTERFACES = pd.DataFrame([
-    ('Desktop API (blpapi, localhost:8194)', 'data', 'the person logged in to the Terminal of that machine', 'no: bound to the Terminal; not for a server, not for a shared store', 'yes: //blp/refdata, //blp/bqlsvc'),
-    ('Excel functions (BDP, BDH, BDS, BQL)', 'data', 'the same person, in the workbook', 'no: same rights and the same quota as the Desktop API', 'no: same service underneath'),
-    ('BQL', 'query language', 'Terminal or BQuant user', 'as the interface that carries it', 'yes: the query that is sent'),
-    ('BQuant (bql package)', 'notebooks at Bloomberg', 'licensed users, inside the environment', 'results leave it under the contract only', 'no: the package is not distributed outside'),
-    ('Server API (SAPI)', 'data', 'Terminal users, through a server of the firm', 'no: every person behind it needs an entitlement of their own', 'yes: same calls, another host and an authorisation'),
-    ('B-PIPE', 'real-time feed', 'entitled people and applications of the firm', 'as its contract says', 'yes: same calls, an application identity'),
-    ('Data License (Per Security, HAPI)', 'bulk data', 'the firm, for its systems', 'yes, within the licence: the one meant for a model that is fitted and served', 'no: files over REST or SFTP; the parser of the common shape fits'),
-    ('BMC, Bloomberg Market Concepts', 'training certificate', 'students', 'not data', 'no: it is not an interface'),
-    ('BFF, Bloomberg Finance Fundamentals', 'training certificate', 'students', 'not data', 'no: it is not an interface')],
-    columns=['interface', 'what it is', 'who may use it', 'may the data be kept and served', 'used here']).set_index('interface')
+INTERFACES = pd.DataFrame(
+    [
+        (
+            "Desktop API (blpapi, localhost:8194)",
+            "data",
+            "the person logged in to the Terminal of that machine",
+            "no: bound to the Terminal; not for a server, not for a shared store",
+            "yes: //blp/refdata, //blp/bqlsvc",
+        ),
+        (
+            "Excel functions (BDP, BDH, BDS, BQL)",
+            "data",
+            "the same person, in the workbook",
+            "no: same rights and the same quota as the Desktop API",
+            "no: same service underneath",
+        ),
+        (
+            "BQL",
+            "query language",
+            "Terminal or BQuant user",
+            "as the interface that carries it",
+            "yes: the query that is sent",
+        ),
+        (
+            "BQuant (bql package)",
+            "notebooks at Bloomberg",
+            "licensed users, inside the environment",
+            "results leave it under the contract only",
+            "no: the package is not distributed outside",
+        ),
+        (
+            "Server API (SAPI)",
+            "data",
+            "Terminal users, through a server of the firm",
+            "no: every person behind it needs an entitlement of their own",
+            "yes: same calls, another host and an authorisation",
+        ),
+        (
+            "B-PIPE",
+            "real-time feed",
+            "entitled people and applications of the firm",
+            "as its contract says",
+            "yes: same calls, an application identity",
+        ),
+        (
+            "Data License (Per Security, HAPI)",
+            "bulk data",
+            "the firm, for its systems",
+            "yes, within the licence: the one meant for a model that is fitted and served",
+            "no: files over REST or SFTP; the parser of the common shape fits",
+        ),
+        (
+            "BMC, Bloomberg Market Concepts",
+            "training certificate",
+            "students",
+            "not data",
+            "no: it is not an interface",
+        ),
+        (
+            "BFF, Bloomberg Finance Fundamentals",
+            "training certificate",
+            "students",
+            "not data",
+            "no: it is not an interface",
+        ),
+    ],
+    columns=[
+        "interface",
+        "what it is",
+        "who may use it",
+        "may the data be kept and served",
+        "used here",
+    ],
+).set_index("interface")
 
 # %% ../nbs/13_bloomberg.ipynb #8af29ef4
 SERIES = {  # name in `macro`: ticker, unit, whether the value is revised after its first release
-    'unemployment': ('USURTOT Index', '%', True), 'policy_rate': ('FDTR Index', '%, federal funds target', False), 'volatility': ('VIX Index', 'points', False),
-    'real_gdp': ('GDP CHWG Index', 'billion dollars, real', True), 'inflation': ('CPI YOY Index', '% over a year', True), 'house_prices': ('SPCS20 Index', 'index', True),
-    'unemployment_ea': ('UMRTEMU Index', '%, euro area', True), 'policy_rate_ea': ('EUORDEPO Index', '%, deposit facility', False), 'volatility_ea': ('V2X Index', 'points, VSTOXX', False),
-    'unemployment_fr': ('UMRTFR Index', '%, France', True), 'credit_spread': ('LUACOAS Index', 'points, US investment grade', False), 'credit_spread_ea': ('LECPOAS Index', 'points, euro investment grade', False)}
+    "unemployment": ("USURTOT Index", "%", True),
+    "policy_rate": ("FDTR Index", "%, federal funds target", False),
+    "volatility": ("VIX Index", "points", False),
+    "real_gdp": ("GDP CHWG Index", "billion dollars, real", True),
+    "inflation": ("CPI YOY Index", "% over a year", True),
+    "house_prices": ("SPCS20 Index", "index", True),
+    "unemployment_ea": ("UMRTEMU Index", "%, euro area", True),
+    "policy_rate_ea": ("EUORDEPO Index", "%, deposit facility", False),
+    "volatility_ea": ("V2X Index", "points, VSTOXX", False),
+    "unemployment_fr": ("UMRTFR Index", "%, France", True),
+    "credit_spread": ("LUACOAS Index", "points, US investment grade", False),
+    "credit_spread_ea": ("LECPOAS Index", "points, euro investment grade", False),
+}
 
-def _day(day): return pd.Timestamp(day).strftime('%Y-%m-%d')
+
+def _day(day):
+    return pd.Timestamp(day).strftime("%Y-%m-%d")
+
 
 def bql_query(
-    series:str,               # see `SERIES`
-    start:str|date,
-    end:str|date,
-    as_of:str|date|None=None  # the values known on that day
-)->str:
+    series: str,  # see `SERIES`
+    start: str | date,
+    end: str | date,
+    as_of: str | date | None = None,  # the values known on that day
+) -> str:
     "The BQL text of one series, quarterly."
-    if series not in SERIES: raise ValueError(f"no ticker for {series}: choose one of {', '.join(SERIES)}")
+    if series not in SERIES:
+        raise ValueError(f"no ticker for {series}: choose one of {', '.join(SERIES)}")
     ticker, _, revised = SERIES[series]
-    if as_of is not None and not revised: raise ValueError(f"{series} is a market price and is never revised: leave as_of out")
-    known = f", as_of_date={_day(as_of)}" if as_of is not None else ''
+    if as_of is not None and not revised:
+        raise ValueError(f"{series} is a market price and is never revised: leave as_of out")
+    known = f", as_of_date={_day(as_of)}" if as_of is not None else ""
     return f"get(px_last(dates=range({_day(start)}, {_day(end)}), per=Q, fill=prev{known})) for(['{ticker}'])"
 
 # %% ../nbs/13_bloomberg.ipynb #8fed76a1
 class BloombergError(RuntimeError):
     "An answer that must not be used; the message says why and what to do."
 
-def _messages(exceptions): return [e.get('message') or e.get('internalMessage') or 'an error without a text' for e in exceptions or []]
+
+def _messages(exceptions):
+    return [
+        e.get("message") or e.get("internalMessage") or "an error without a text"
+        for e in exceptions or []
+    ]
+
 
 def _failures(item):
-    return _messages(item.get('responseExceptions')) + [str(e) for e in (item.get('partialErrorMap') or {}).get('errorIterator') or []]
+    return _messages(item.get("responseExceptions")) + [
+        str(e) for e in (item.get("partialErrorMap") or {}).get("errorIterator") or []
+    ]
+
 
 def parse_bql(
-    text:str,                 # JSON of the answer
-    query:str=''              # for the message
-)->pd.DataFrame:              # id, date, value: rows with a value; raises `BloombergError`
+    text: str,  # JSON of the answer
+    query: str = "",  # for the message
+) -> pd.DataFrame:  # id, date, value: rows with a value; raises `BloombergError`
     "The one item of an answer, with every kind of failure told apart."
-    try: answer = json.loads(text)
-    except ValueError: raise BloombergError(f"Bloomberg answered something that is not JSON: {str(text)[:80]!r}") from None
-    if not isinstance(answer, dict): raise BloombergError(f"Bloomberg answered {type(answer).__name__} where an object was due")
-    if said := _messages(answer.get('responseExceptions')): raise BloombergError(f"Bloomberg refused the query: {'; '.join(said)} ({query})")
-    items = answer.get('results')
-    if not items: raise BloombergError("Bloomberg answered nothing and named no error: name the application in clientContext (app=), and check that the Terminal may use BQL")
-    if len(items) != 1: raise BloombergError(f"one item was asked for and {len(items)} came: {', '.join(items)}")
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        raise BloombergError(
+            f"Bloomberg answered something that is not JSON: {str(text)[:80]!r}"
+        ) from None
+    if not isinstance(answer, dict):
+        raise BloombergError(f"Bloomberg answered {type(answer).__name__} where an object was due")
+    if said := _messages(answer.get("responseExceptions")):
+        raise BloombergError(f"Bloomberg refused the query: {'; '.join(said)} ({query})")
+    items = answer.get("results")
+    if not items:
+        raise BloombergError(
+            "Bloomberg answered nothing and named no error: name the application in clientContext (app=), and check that the Terminal may use BQL"
+        )
+    if len(items) != 1:
+        raise BloombergError(f"one item was asked for and {len(items)} came: {', '.join(items)}")
     item = next(iter(items.values()))
-    ids, values = (item.get(c, {}).get('values') or [] for c in ('idColumn', 'valuesColumn'))
-    dates = next((c['values'] for c in item.get('secondaryColumns') or [] if c['name'] == 'DATE'), None)
+    ids, values = (item.get(c, {}).get("values") or [] for c in ("idColumn", "valuesColumn"))
+    dates = next(
+        (c["values"] for c in item.get("secondaryColumns") or [] if c["name"] == "DATE"), None
+    )
     if said := _failures(item):
-        raise BloombergError(f"Bloomberg answered in part: {'; '.join(said)}; {len(values)} values came and none is used ({query})")
-    if dates is None or not len(ids) == len(values) == len(dates): raise BloombergError(f"the columns of the answer do not match: {len(ids)} ids, {len(values)} values, {'no' if dates is None else len(dates)} dates")
-    rows = pd.DataFrame({'id': ids, 'date': pd.to_datetime(pd.Series(dates, dtype=object), utc=True).dt.tz_localize(None), 'value': pd.to_numeric(pd.Series(values, dtype=object), errors='coerce')})
-    rows = rows.dropna(subset=['date', 'value'])
-    if rows.empty: raise BloombergError(f"every value of the answer is null: check the ticker and the range ({query})")
+        raise BloombergError(
+            f"Bloomberg answered in part: {'; '.join(said)}; {len(values)} values came and none is used ({query})"
+        )
+    if dates is None or not len(ids) == len(values) == len(dates):
+        raise BloombergError(
+            f"the columns of the answer do not match: {len(ids)} ids, {len(values)} values, {'no' if dates is None else len(dates)} dates"
+        )
+    rows = pd.DataFrame(
+        {
+            "id": ids,
+            "date": pd.to_datetime(pd.Series(dates, dtype=object), utc=True).dt.tz_localize(None),
+            "value": pd.to_numeric(pd.Series(values, dtype=object), errors="coerce"),
+        }
+    )
+    rows = rows.dropna(subset=["date", "value"])
+    if rows.empty:
+        raise BloombergError(
+            f"every value of the answer is null: check the ticker and the range ({query})"
+        )
     return rows.reset_index(drop=True)
 
 # %% ../nbs/13_bloomberg.ipynb #0191a781
 def open_session(
-    host:str='localhost',     # of the Terminal, or of a Server API or B-PIPE gateway
-    port:int=8194
-):                            # a started session of blpapi; raises `BloombergError`
+    host: str = "localhost",  # of the Terminal, or of a Server API or B-PIPE gateway
+    port: int = 8194,
+):  # a started session of blpapi; raises `BloombergError`
     "Connect, or say what is missing."
-    try: import blpapi
+    try:
+        import blpapi
     except ImportError:
-        raise BloombergError("blpapi is not installed: it comes from Bloomberg's own package index, not from the public one; the address is on WAPI <GO> of a Terminal, under API Download Center, and a licence is needed to use it") from None
+        raise BloombergError(
+            "blpapi is not installed: it comes from Bloomberg's own package index, not from the public one; the address is on WAPI <GO> of a Terminal, under API Download Center, and a licence is needed to use it"
+        ) from None
     options = blpapi.SessionOptions()
     options.setServerHost(host)
     options.setServerPort(port)
     session = blpapi.Session(options)
-    if not session.start(): raise BloombergError(f"no Bloomberg process answers at {host}:{port}: log in to the Terminal on that machine, or name the gateway of your firm")
+    if not session.start():
+        raise BloombergError(
+            f"no Bloomberg process answers at {host}:{port}: log in to the Terminal on that machine, or name the gateway of your firm"
+        )
     return session
 
+
 def send_bql(
-    session,                  # started, of blpapi or a stand-in
-    query:str,                # BQL
-    app:str='EXCEL',          # application named in clientContext; the firm's own where it has registered one
-    timeout:int=60_000        # milliseconds between two events
-)->str:                       # JSON; raises `BloombergError`
+    session,  # started, of blpapi or a stand-in
+    query: str,  # BQL
+    app: str = "EXCEL",  # application named in clientContext; the firm's own where it has registered one
+    timeout: int = 60_000,  # milliseconds between two events
+) -> str:  # JSON; raises `BloombergError`
     "Send a query and collect the answer."
-    if not session.openService('//blp/bqlsvc'): raise BloombergError("the service //blp/bqlsvc cannot be opened: BQL is not among the entitlements of this login")
-    request = session.getService('//blp/bqlsvc').createRequest('sendQuery')
-    request.set('expression', query)
-    request.getElement('clientContext').setElement('appName', app)
+    if not session.openService("//blp/bqlsvc"):
+        raise BloombergError(
+            "the service //blp/bqlsvc cannot be opened: BQL is not among the entitlements of this login"
+        )
+    request = session.getService("//blp/bqlsvc").createRequest("sendQuery")
+    request.set("expression", query)
+    request.getElement("clientContext").setElement("appName", app)
     session.sendRequest(request)
     parts = []
     while True:
         event = session.nextEvent(timeout)
         kind = event.eventType()
-        if kind == EVENTS['timeout']: raise BloombergError(f"no answer within {timeout/1000:.0f} s; the quota of the day may be spent (WAPI <GO>)")
-        if kind not in (EVENTS['partial'], EVENTS['response'], EVENTS['request status']): continue
+        if kind == EVENTS["timeout"]:
+            raise BloombergError(
+                f"no answer within {timeout / 1000:.0f} s; the quota of the day may be spent (WAPI <GO>)"
+            )
+        if kind not in (EVENTS["partial"], EVENTS["response"], EVENTS["request status"]):
+            continue
         for message in event:
-            if message.hasElement('responseError'): raise BloombergError(f"Bloomberg refused the request: {message.getElement('responseError').getElementAsString('message')}")
-            if kind == EVENTS['request status']: raise BloombergError(f"the request failed: {message.toString()[:200]}")
+            if message.hasElement("responseError"):
+                raise BloombergError(
+                    f"Bloomberg refused the request: {message.getElement('responseError').getElementAsString('message')}"
+                )
+            if kind == EVENTS["request status"]:
+                raise BloombergError(f"the request failed: {message.toString()[:200]}")
             parts.append(_text(message.toPy()))
-        if kind == EVENTS['response']: return ''.join(parts)
+        if kind == EVENTS["response"]:
+            return "".join(parts)
 
-EVENTS = {'request status': 4, 'response': 5, 'partial': 6, 'timeout': 10}    # blpapi.Event
 
-def _text(value): return value if isinstance(value, str) else json.dumps(value)
+EVENTS = {"request status": 4, "response": 5, "partial": 6, "timeout": 10}  # blpapi.Event
+
+
+def _text(value):
+    return value if isinstance(value, str) else json.dumps(value)
 
 # %% ../nbs/13_bloomberg.ipynb #efd1845a
 def fetch_bloomberg(
-    series:str,               # see `SERIES`
-    start:str|date,
-    end:str|date,
-    as_of:str|date|None=None, # the values known on that day
-    session=None,             # default: `open_session()`
-    app:str='EXCEL'           # see `send_bql`
-)->pd.DataFrame:              # in the common shape of `macro`
+    series: str,  # see `SERIES`
+    start: str | date,
+    end: str | date,
+    as_of: str | date | None = None,  # the values known on that day
+    session=None,  # default: `open_session()`
+    app: str = "EXCEL",  # see `send_bql`
+) -> pd.DataFrame:  # in the common shape of `macro`
     "One series, as any other source gives it."
     query, own = bql_query(series, start, end, as_of), session is None
     session = session or open_session()
-    try: rows = parse_bql(send_bql(session, query, app), query)
+    try:
+        rows = parse_bql(send_bql(session, query, app), query)
     finally:
-        if own: session.stop()
+        if own:
+            session.stop()
     ticker, unit, _ = SERIES[series]
-    return rows.assign(series=series, unit=unit, source=f'Bloomberg {ticker}', vintage=pd.Timestamp(as_of or date.today()))[COLUMNS]
+    return rows.assign(
+        series=series,
+        unit=unit,
+        source=f"Bloomberg {ticker}",
+        vintage=pd.Timestamp(as_of or date.today()),
+    )[COLUMNS]

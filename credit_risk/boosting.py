@@ -18,168 +18,282 @@ from sklearn.model_selection import StratifiedKFold
 from .additive import AdditiveModel, axis_positions, axis_size, axis_values
 
 # %% ../nbs/06b_boosting.ipynb #0bba7a7b
-_MOST_CODES = 250             # categories of one variable; LightGBM's bins end at 255
+_MOST_CODES = 250  # categories of one variable; LightGBM's bins end at 255
+
 
 def _cuts(values, most):
     known = np.sort(values[~np.isnan(values)])
     distinct = np.unique(known)
-    if len(distinct) <= most: return ((distinct[1:] + distinct[:-1])/2).tolist()
-    return np.unique(known[np.arange(1, most)*len(known)//most]).tolist()
+    if len(distinct) <= most:
+        return ((distinct[1:] + distinct[:-1]) / 2).tolist()
+    return np.unique(known[np.arange(1, most) * len(known) // most]).tolist()
+
 
 def axes_of(
-    X:pd.DataFrame,           # from `scorer.prepare`
-    derived:list[dict]=(),    # axes without cuts: {ratio: [a, b]} or {difference: [a, b]}
-    bins:int=32               # of a number, at the most
-)->list[dict]:                # axes of an `AdditiveModel`: one a column, then the derived ones
+    X: pd.DataFrame,  # from `scorer.prepare`
+    derived: list[dict] = (),  # axes without cuts: {ratio: [a, b]} or {difference: [a, b]}
+    bins: int = 32,  # of a number, at the most
+) -> list[dict]:  # axes of an `AdditiveModel`: one a column, then the derived ones
     "Cut every quantity."
     axes = []
     for name in X:
-        if pd.api.types.is_float_dtype(X[name]): axes.append({'variable': name, 'cuts': _cuts(X[name].to_numpy(), bins)})
+        if pd.api.types.is_float_dtype(X[name]):
+            axes.append({"variable": name, "cuts": _cuts(X[name].to_numpy(), bins)})
         else:
             n = X[name].value_counts()
             codes = sorted(n[n > 1].index[:_MOST_CODES])
-            axes.append({'variable': name, 'categories': {code: k for k, code in enumerate(codes, 1)}})
-    return axes + [d | {'cuts': _cuts(axis_values(d, X), bins)} for d in derived]
+            axes.append(
+                {"variable": name, "categories": {code: k for k, code in enumerate(codes, 1)}}
+            )
+    return axes + [d | {"cuts": _cuts(axis_values(d, X), bins)} for d in derived]
+
 
 def positions_of(
-    axes:list[dict],          # of a model
-    X:pd.DataFrame            # rows
-)->np.ndarray:                # rows by axes
+    axes: list[dict],  # of a model
+    X: pd.DataFrame,  # rows
+) -> np.ndarray:  # rows by axes
     "Where each row lies on each axis."
     return np.column_stack([axis_positions(a, X) for a in axes]).astype(np.int32)
 
 # %% ../nbs/06b_boosting.ipynb #c0eaeab3
 def candidate_axes(
-    X:pd.DataFrame,           # from `scorer.prepare`
-    fixed=()                  # columns that must stay on their own
-)->list[dict]:                # {ratio: [a, b]} and {difference: [a, b]}
+    X: pd.DataFrame,  # from `scorer.prepare`
+    fixed=(),  # columns that must stay on their own
+) -> list[dict]:  # {ratio: [a, b]} and {difference: [a, b]}
     "Ratios of numbers with more than twenty values; differences where the two have one scale and move together."
-    names = [n for n in X if pd.api.types.is_float_dtype(X[n]) and n not in fixed and X[n].nunique() > 20]
+    names = [
+        n for n in X if pd.api.types.is_float_dtype(X[n]) and n not in fixed and X[n].nunique() > 20
+    ]
     spread, together = X[names].std(), X[names].rank().corr().abs()
     pairs = list(permutations(names, 2))
-    alike = [(a, b) for a, b in pairs if a < b and .2 < spread[a]/spread[b] < 5 and together.loc[a, b] > .3]
-    return [{'ratio': [a, b]} for a, b in pairs] + [{'difference': [a, b]} for a, b in alike]
+    alike = [
+        (a, b)
+        for a, b in pairs
+        if a < b and 0.2 < spread[a] / spread[b] < 5 and together.loc[a, b] > 0.3
+    ]
+    return [{"ratio": [a, b]} for a, b in pairs] + [{"difference": [a, b]} for a, b in alike]
+
 
 def _standing(values):
     ranks = rankdata(np.where(np.isnan(values), np.nanmedian(values), values))
-    return (ranks - ranks.mean())/max(ranks.std(), 1e-12)
+    return (ranks - ranks.mean()) / max(ranks.std(), 1e-12)
+
 
 def propose_axes(
-    X:pd.DataFrame,           # from `scorer.prepare`
-    y:np.ndarray,             # 0 or 1
-    fixed=(),                 # columns that must stay on their own
-    most:int=24,              # axes proposed
-    seed:int=0,               # of the draws
-    n_jobs:int=1              # threads
-)->list[dict]:                # derived axes, the most useful first
+    X: pd.DataFrame,  # from `scorer.prepare`
+    y: np.ndarray,  # 0 or 1
+    fixed=(),  # columns that must stay on their own
+    most: int = 24,  # axes proposed
+    seed: int = 0,  # of the draws
+    n_jobs: int = 1,  # threads
+) -> list[dict]:  # derived axes, the most useful first
     "The derived quantities that a quick boosting uses most."
     import lightgbm
+
     candidates = candidate_axes(X, fixed)
-    if not candidates: return []
+    if not candidates:
+        return []
     values = np.column_stack([axis_values(c, X) for c in candidates]).astype(np.float32)
-    known = (~np.isnan(values)).mean(axis=0) > .3
+    known = (~np.isnan(values)).mean(axis=0) > 0.3
     candidates, values = [c for c, k in zip(candidates, known) if k], values[:, known]
-    if not candidates: return []
+    if not candidates:
+        return []
     axes = axes_of(X, bins=255)
     table = np.column_stack([tree_inputs(positions_of(axes, X), axes), values])
-    setting = _SETTING | dict(num_leaves=4, max_depth=2, max_bin=31, feature_fraction=min(1., max(.1, 20/table.shape[1])), num_threads=n_jobs,
-                              min_data_in_leaf=max(_SETTING['min_data_in_leaf'], len(y)//500), boost_from_average=True)
+    setting = _SETTING | dict(
+        num_leaves=4,
+        max_depth=2,
+        max_bin=31,
+        feature_fraction=min(1.0, max(0.1, 20 / table.shape[1])),
+        num_threads=n_jobs,
+        min_data_in_leaf=max(_SETTING["min_data_in_leaf"], len(y) // 500),
+        boost_from_average=True,
+    )
     gain = np.zeros(table.shape[1])
     for k in range(3):
-        a = np.random.default_rng(seed + k).random(len(y)) < .7
-        if len(set(y[a])) < 2 or len(set(y[~a])) < 2: continue
+        a = np.random.default_rng(seed + k).random(len(y)) < 0.7
+        if len(set(y[a])) < 2 or len(set(y[~a])) < 2:
+            continue
         train = _dataset(table[a], y[a], axes, max_bin=31)
-        grown = lightgbm.train(setting | {'seed': 1 + seed + k}, train, 300, valid_sets=[_dataset(table[~a], y[~a], axes, train, max_bin=31)],
-                               callbacks=[lightgbm.early_stopping(40, verbose=False)])
-        gain += grown.feature_importance('gain', iteration=grown.best_iteration)
-    chosen, standings, gain = [], [], gain[len(axes):]
-    for k in np.argsort(-gain, kind='stable'):
-        if len(chosen) == most or gain[k] <= 0: break
+        grown = lightgbm.train(
+            setting | {"seed": 1 + seed + k},
+            train,
+            300,
+            valid_sets=[_dataset(table[~a], y[~a], axes, train, max_bin=31)],
+            callbacks=[lightgbm.early_stopping(40, verbose=False)],
+        )
+        gain += grown.feature_importance("gain", iteration=grown.best_iteration)
+    chosen, standings, gain = [], [], gain[len(axes) :]
+    for k in np.argsort(-gain, kind="stable"):
+        if len(chosen) == most or gain[k] <= 0:
+            break
         mine = _standing(values[:, k])
-        if any(abs((mine*other).mean()) > .8 for other in standings): continue
-        chosen.append(candidates[k]); standings.append(mine)
+        if any(abs((mine * other).mean()) > 0.8 for other in standings):
+            continue
+        chosen.append(candidates[k])
+        standings.append(mine)
     return chosen
 
 # %% ../nbs/06b_boosting.ipynb #d66368e4
-_SETTING = dict(objective='binary', metric='binary_logloss', verbose=-1, deterministic=True, force_col_wise=True, extra_trees=True, learning_rate=.1,
-                lambda_l2=1., min_data_in_leaf=10, max_bin=255, min_data_in_bin=1, feature_pre_filter=False, boost_from_average=False,
-                cat_smooth=10, cat_l2=5, min_data_per_group=10, max_cat_to_onehot=4)
-SHAPES = {'pairs': dict(num_leaves=4, max_depth=2), 'pairs, few columns at a split': dict(num_leaves=4, max_depth=2, feature_fraction_bynode=.3),
-          'deeper': dict(num_leaves=8, max_depth=3)}    # the trees of a bag
-DEEP = dict(num_leaves=24, max_depth=6, extra_trees=False, learning_rate=.05, min_data_in_leaf=20)    # for three or four quantities: best thresholds, few bins
+_SETTING = dict(
+    objective="binary",
+    metric="binary_logloss",
+    verbose=-1,
+    deterministic=True,
+    force_col_wise=True,
+    extra_trees=True,
+    learning_rate=0.1,
+    lambda_l2=1.0,
+    min_data_in_leaf=10,
+    max_bin=255,
+    min_data_in_bin=1,
+    feature_pre_filter=False,
+    boost_from_average=False,
+    cat_smooth=10,
+    cat_l2=5,
+    min_data_per_group=10,
+    max_cat_to_onehot=4,
+)
+SHAPES = {
+    "pairs": dict(num_leaves=4, max_depth=2),
+    "pairs, few columns at a split": dict(num_leaves=4, max_depth=2, feature_fraction_bynode=0.3),
+    "deeper": dict(num_leaves=8, max_depth=3),
+}  # the trees of a bag
+DEEP = dict(
+    num_leaves=24, max_depth=6, extra_trees=False, learning_rate=0.05, min_data_in_leaf=20
+)  # for three or four quantities: best thresholds, few bins
+
 
 def tree_inputs(
-    positions:np.ndarray,     # from `positions_of`
-    axes:list[dict]           # of the columns
-)->np.ndarray:                # what the trees see: positions, and NaN where a number is missing
+    positions: np.ndarray,  # from `positions_of`
+    axes: list[dict],  # of the columns
+) -> np.ndarray:  # what the trees see: positions, and NaN where a number is missing
     "Positions for LightGBM."
-    numeric = np.array(['cuts' in a for a in axes])
+    numeric = np.array(["cuts" in a for a in axes])
     return np.where((positions == 0) & numeric, np.nan, positions).astype(np.float32)
+
 
 def _dataset(table, y, axes, reference=None, start=None, max_bin=255):
     import lightgbm
-    return lightgbm.Dataset(table, y, reference=reference, init_score=start, categorical_feature=[j for j, a in enumerate(axes) if 'categories' in a],
-                            params={'verbose': -1, 'max_bin': max_bin, 'min_data_in_bin': 1, 'feature_pre_filter': False})
+
+    return lightgbm.Dataset(
+        table,
+        y,
+        reference=reference,
+        init_score=start,
+        categorical_feature=[j for j, a in enumerate(axes) if "categories" in a],
+        params={
+            "verbose": -1,
+            "max_bin": max_bin,
+            "min_data_in_bin": 1,
+            "feature_pre_filter": False,
+        },
+    )
+
 
 @dataclass
 class Bags:
     "Boosters of one shape, and what they say of rows that they have not seen."
-    models:list               # LightGBM boosters
-    rounds:int                # trees of each that count
-    oof:np.ndarray            # out-of-fold score of each row, start included
+
+    models: list  # LightGBM boosters
+    rounds: int  # trees of each that count
+    oof: np.ndarray  # out-of-fold score of each row, start included
 
 # %% ../nbs/06b_boosting.ipynb #fec7b0ec
-_STEP, _PATIENCE = 5, 60       # rounds from one look at the fold left out to the next, and without gain before the end
+_STEP, _PATIENCE = (
+    5,
+    60,
+)  # rounds from one look at the fold left out to the next, and without gain before the end
+
 
 def grow_bags(
-    table:np.ndarray,         # from `tree_inputs`
-    y:np.ndarray,             # 0 or 1
-    axes:list[dict],          # of its columns
-    start:np.ndarray,         # log-odds from which the trees go on, one a row
-    shape:dict,               # of the trees: see `SHAPES`
-    together:list|None=None,  # groups of axes that may share a branch; None: any
-    signs:list|None=None,     # -1, 0 or 1 for each axis
-    folds:int=5,              # bags, each without one fold
-    rounds:int=800,           # at the most
-    seed:int=0,               # of folds and trees
-    n_jobs:int=1              # threads
-)->Bags:
+    table: np.ndarray,  # from `tree_inputs`
+    y: np.ndarray,  # 0 or 1
+    axes: list[dict],  # of its columns
+    start: np.ndarray,  # log-odds from which the trees go on, one a row
+    shape: dict,  # of the trees: see `SHAPES`
+    together: list | None = None,  # groups of axes that may share a branch; None: any
+    signs: list | None = None,  # -1, 0 or 1 for each axis
+    folds: int = 5,  # bags, each without one fold
+    rounds: int = 800,  # at the most
+    seed: int = 0,  # of folds and trees
+    n_jobs: int = 1,  # threads
+) -> Bags:
     "Boost shallow trees on each complement of a fold."
     import lightgbm
-    setting = _SETTING | shape | {'num_threads': n_jobs, 'min_data_in_leaf': min((_SETTING | shape)['min_data_in_leaf'], max(2, len(y)//20))}
-    if together is not None: setting['interaction_constraints'] = str([list(g) for g in together]).replace(' ', '')[1:-1]    # as text: LightGBM copies its parameters often
-    if signs is not None and any(signs): setting |= {'monotone_constraints': signs, 'monotone_constraints_method': 'basic'}
+
+    setting = (
+        _SETTING
+        | shape
+        | {
+            "num_threads": n_jobs,
+            "min_data_in_leaf": min((_SETTING | shape)["min_data_in_leaf"], max(2, len(y) // 20)),
+        }
+    )
+    if together is not None:
+        setting["interaction_constraints"] = str([list(g) for g in together]).replace(" ", "")[
+            1:-1
+        ]  # as text: LightGBM copies its parameters often
+    if signs is not None and any(signs):
+        setting |= {"monotone_constraints": signs, "monotone_constraints_method": "basic"}
     whole, grown, curves = _dataset(table, y, axes, start=start).construct(), [], []
-    for k, (a, b) in enumerate(StratifiedKFold(folds, shuffle=True, random_state=seed).split(table, y)):
-        model, curve = lightgbm.Booster(setting | {'seed': 1 + 100*seed + k}, whole.subset(a)), []
-        model.add_valid(whole.subset(b), 'held')
-        while len(curve)*_STEP < rounds and len(curve) - np.argmin(curve or [0]) <= _PATIENCE//_STEP:
-            for _ in range(_STEP): model.update()
+    for k, (a, b) in enumerate(
+        StratifiedKFold(folds, shuffle=True, random_state=seed).split(table, y)
+    ):
+        model, curve = lightgbm.Booster(setting | {"seed": 1 + 100 * seed + k}, whole.subset(a)), []
+        model.add_valid(whole.subset(b), "held")
+        while (
+            len(curve) * _STEP < rounds
+            and len(curve) - np.argmin(curve or [0]) <= _PATIENCE // _STEP
+        ):
+            for _ in range(_STEP):
+                model.update()
             curve.append(model.eval_valid()[0][2])
-        grown.append((model, b)); curves.append(curve)
+        grown.append((model, b))
+        curves.append(curve)
     longest = max(map(len, curves))
-    best = _STEP*(int(np.mean([c + c[-1:]*(longest - len(c)) for c in curves], axis=0).argmin()) + 1)
+    best = _STEP * (
+        int(np.mean([c + c[-1:] * (longest - len(c)) for c in curves], axis=0).argmin()) + 1
+    )
     oof = start.astype(float)
-    for model, b in grown: oof[b] += model.predict(table[b], raw_score=True, num_iteration=best)
+    for model, b in grown:
+        oof[b] += model.predict(table[b], raw_score=True, num_iteration=best)
     return Bags([m for m, _ in grown], best, oof)
 
 # %% ../nbs/06b_boosting.ipynb #2b96f134
 def _trees(text):
     "Splits, thresholds, kinds, children, leaf values and sets of categories of each tree."
-    for block in text.split('\nTree=')[1:]:
-        lines = dict(line.split('=', 1) for line in block.split('\n\n')[0].split('\n')[1:] if '=' in line)
-        whole, real = (lambda k: [int(v) for v in lines.get(k, '').split()]), (lambda k: [float(v) for v in lines.get(k, '').split()])
-        yield (whole('split_feature'), real('threshold'), whole('decision_type'), whole('left_child'), whole('right_child'), real('leaf_value'),
-               whole('cat_boundaries'), whole('cat_threshold'))
+    for block in text.split("\nTree=")[1:]:
+        lines = dict(
+            line.split("=", 1) for line in block.split("\n\n")[0].split("\n")[1:] if "=" in line
+        )
+        whole, real = (
+            (lambda k: [int(v) for v in lines.get(k, "").split()]),
+            (lambda k: [float(v) for v in lines.get(k, "").split()]),
+        )
+        yield (
+            whole("split_feature"),
+            real("threshold"),
+            whole("decision_type"),
+            whole("left_child"),
+            whole("right_child"),
+            real("leaf_value"),
+            whole("cat_boundaries"),
+            whole("cat_threshold"),
+        )
+
 
 def _goes_left(size, threshold, kind, bounds, words):
     "Positions of an axis that a split sends to its left; `kind` has bit 1 for a set of categories, bit 2 for missing to the left."
     if kind & 1:
-        mine = words[bounds[int(threshold)]:bounds[int(threshold) + 1]]
-        return np.array([c//32 < len(mine) and bool(mine[c//32] >> c % 32 & 1) for c in range(size)])
+        mine = words[bounds[int(threshold)] : bounds[int(threshold) + 1]]
+        return np.array(
+            [c // 32 < len(mine) and bool(mine[c // 32] >> c % 32 & 1) for c in range(size)]
+        )
     left = np.arange(size) <= threshold
     left[0] = bool(kind & 2)
     return left
+
 
 def _leaves(tree, sizes, seen):
     "(axes, positions of each that reach the leaf, value) of each leaf."
@@ -190,48 +304,69 @@ def _leaves(tree, sizes, seen):
         if node < 0:
             yield tuple(sorted(path)), [path[f] for f in sorted(path)], values[~node]
             continue
-        f, key = features[node], (features[node], thresholds[node], kinds[node], tuple(words) if kinds[node] & 1 else None)
-        if key not in seen: seen[key] = _goes_left(sizes[f], thresholds[node], kinds[node], bounds, words)
+        f, key = (
+            features[node],
+            (
+                features[node],
+                thresholds[node],
+                kinds[node],
+                tuple(words) if kinds[node] & 1 else None,
+            ),
+        )
+        if key not in seen:
+            seen[key] = _goes_left(sizes[f], thresholds[node], kinds[node], bounds, words)
         for child, side in ((lefts[node], seen[key]), (rights[node], ~seen[key])):
             todo.append((child, path | {f: path[f] & side if f in path else side}))
 
 # %% ../nbs/06b_boosting.ipynb #d7ce505a
 def tables_of(
-    bags:Bags,                # grown on `axes`
-    axes:list[dict]           # of the columns
-)->dict[tuple, np.ndarray]:   # axis indices to a table; the mean of the bags; () holds the constant
+    bags: Bags,  # grown on `axes`
+    axes: list[dict],  # of the columns
+) -> dict[
+    tuple, np.ndarray
+]:  # axis indices to a table; the mean of the bags; () holds the constant
     "The mean of the boosters, as tables."
     sizes, seen, found = [axis_size(a) for a in axes], {}, {}
     for model in bags.models:
         for tree in _trees(model.model_to_string(num_iteration=bags.rounds)):
-            for key, sides, value in _leaves(tree, sizes, seen): found.setdefault(key, []).append((value, sides))
+            for key, sides, value in _leaves(tree, sizes, seen):
+                found.setdefault(key, []).append((value, sides))
     out = {(): np.zeros(())}
     for key, leaves in found.items():
         sides = [np.array([s[k] for _, s in leaves], dtype=float) for k in range(len(key))]
-        total = np.array([v for v, _ in leaves])/len(bags.models)
-        if not key: out[()] = total.sum()
+        total = np.array([v for v, _ in leaves]) / len(bags.models)
+        if not key:
+            out[()] = total.sum()
         else:
-            head = sides[0]*total[:, None]
-            for s in sides[1:-1]: head = (head[:, :, None]*s[:, None, :]).reshape(len(total), -1)
-            out[key] = (head.sum(axis=0) if len(key) == 1 else head.T @ sides[-1]).reshape([sizes[f] for f in key])
+            head = sides[0] * total[:, None]
+            for s in sides[1:-1]:
+                head = (head[:, :, None] * s[:, None, :]).reshape(len(total), -1)
+            out[key] = (head.sum(axis=0) if len(key) == 1 else head.T @ sides[-1]).reshape(
+                [sizes[f] for f in key]
+            )
     return out
+
 
 def add_tables(*parts):
     "The sum of several sets of tables."
     out = {}
     for part in parts:
-        for key, table in part.items(): out[key] = out[key] + table if key in out else table
+        for key, table in part.items():
+            out[key] = out[key] + table if key in out else table
     return out
 
 # %% ../nbs/06b_boosting.ipynb #c8168c2d
 def _weights(positions, key, shape):
-    w = np.bincount(np.ravel_multi_index(tuple(positions[:, list(key)].T), shape), minlength=int(np.prod(shape))).reshape(shape)
-    return w/len(positions)
+    w = np.bincount(
+        np.ravel_multi_index(tuple(positions[:, list(key)].T), shape), minlength=int(np.prod(shape))
+    ).reshape(shape)
+    return w / len(positions)
+
 
 def purify(
-    tables:dict,              # from `tables_of`
-    positions:np.ndarray      # of the training rows
-)->dict:                      # the same function on the training rows, every margin moved to where it belongs
+    tables: dict,  # from `tables_of`
+    positions: np.ndarray,  # of the training rows
+) -> dict:  # the same function on the training rows, every margin moved to where it belongs
     "The functional decomposition under the weight of the training rows."
     out = dict(tables)
     for order in (4, 3, 2):
@@ -239,55 +374,74 @@ def purify(
             table, w = out[key].copy(), _weights(positions, key, out[key].shape)
             for _ in range(8):
                 for axis in range(order):
-                    margin = (table*(w + 1e-12)).sum(axis)/(w + 1e-12).sum(axis)
+                    margin = (table * (w + 1e-12)).sum(axis) / (w + 1e-12).sum(axis)
                     table -= np.expand_dims(margin, axis)
-                    rest = key[:axis] + key[axis+1:]
+                    rest = key[:axis] + key[axis + 1 :]
                     out[rest] = out[rest] + margin if rest in out else margin
-            for axis in range(order): np.moveaxis(table, axis, 0)[w.sum(tuple(k for k in range(order) if k != axis)) == 0] = 0
+            for axis in range(order):
+                np.moveaxis(table, axis, 0)[
+                    w.sum(tuple(k for k in range(order) if k != axis)) == 0
+                ] = 0
             out[key] = table
     for key in [k for k in out if len(k) == 1]:
         w = _weights(positions, key, out[key].shape)
-        mean = (out[key]*w).sum()
+        mean = (out[key] * w).sum()
         out[key], out[()] = np.where(w > 0, out[key] - mean, 0.0), out.get((), 0.0) + mean
     return out
 
 # %% ../nbs/06b_boosting.ipynb #3ac7208e
 def strength(
-    tables:dict,              # purified
-    positions:np.ndarray      # of the training rows
-)->dict[tuple, float]:        # axis indices to the variance of the table
+    tables: dict,  # purified
+    positions: np.ndarray,  # of the training rows
+) -> dict[tuple, float]:  # axis indices to the variance of the table
     "How much each table moves the score."
-    return {k: float(np.square(t[tuple(positions[:, list(k)].T)]).mean()) for k, t in tables.items() if k}
+    return {
+        k: float(np.square(t[tuple(positions[:, list(k)].T)]).mean())
+        for k, t in tables.items()
+        if k
+    }
+
 
 def additive_model(
-    tables:dict,              # from `purify`
-    axes:list[dict]           # of the columns
-)->AdditiveModel:             # axes that no table reads are left out
+    tables: dict,  # from `purify`
+    axes: list[dict],  # of the columns
+) -> AdditiveModel:  # axes that no table reads are left out
     "Tables as the model that serves."
     keys = sorted((k for k in tables if k and np.any(tables[k])), key=lambda k: (len(k), k))
     used = sorted({j for k in keys for j in k})
-    return AdditiveModel(float(tables[()]), [axes[j] for j in used],
-                         [{'axes': [used.index(j) for j in k], 'values': tables[k].ravel().tolist()} for k in keys])
+    return AdditiveModel(
+        float(tables[()]),
+        [axes[j] for j in used],
+        [{"axes": [used.index(j) for j in k], "values": tables[k].ravel().tolist()} for k in keys],
+    )
 
 # %% ../nbs/06b_boosting.ipynb #ad6d4afd
 def _best_cut(places, y):
     "The position after which a numeric axis is split to tell most about the outcome."
     n, hits = np.bincount(places).astype(float), np.bincount(places, y)
-    n[0] = hits[0] = 0    # missing
+    n[0] = hits[0] = 0  # missing
     below, bad = n.cumsum(), hits.cumsum()
-    told = np.square(bad*n.sum() - below*hits.sum())/np.maximum(below*(n.sum() - below), 1)
-    return int(np.where((below > .15*n.sum()) & (below < .85*n.sum()), told, -1).argmax())
+    told = np.square(bad * n.sum() - below * hits.sum()) / np.maximum(below * (n.sum() - below), 1)
+    return int(np.where((below > 0.15 * n.sum()) & (below < 0.85 * n.sum()), told, -1).argmax())
+
 
 def _sides(axis, places, y, centred):
     "Parts of the rows that an axis marks out, the most telling first."
-    if 'cuts' not in axis:
-        part = np.bincount(places, minlength=2)/len(places)
-        marked = [places == c for c in np.argsort(-part, kind='stable')[:3] if .05 < part[c] < .95]
-        return marked[:1] if centred and (part > .05).sum() == 2 else marked
+    if "cuts" not in axis:
+        part = np.bincount(places, minlength=2) / len(places)
+        marked = [
+            places == c for c in np.argsort(-part, kind="stable")[:3] if 0.05 < part[c] < 0.95
+        ]
+        return marked[:1] if centred and (part > 0.05).sum() == 2 else marked
     known, cut = places > 0, _best_cut(places, y)
-    if not known.any(): return []
-    low, mid, high = np.quantile(places[known], [.25, .5, .75])
-    return [places >= mid, places > cut, known & ((places < low) | (places >= high))] if centred else [places > cut, known & (places <= cut)]
+    if not known.any():
+        return []
+    low, mid, high = np.quantile(places[known], [0.25, 0.5, 0.75])
+    return (
+        [places >= mid, places > cut, known & ((places < low) | (places >= high))]
+        if centred
+        else [places > cut, known & (places <= cut)]
+    )
 
 # %% ../nbs/06b_boosting.ipynb #3e89c28e
 def _indicators(axes, positions, y, centred, most):
@@ -296,36 +450,66 @@ def _indicators(axes, positions, y, centred, most):
     for j, axis in enumerate(axes):
         for k, side in enumerate(_sides(axis, positions[:, j], y, centred)):
             m = side.mean()
-            if .05 < m < .95: ranked.append((k if centred else 0, j, (side - m)/(m*(1 - m))**.5 if centred else side.astype(float)))
+            if 0.05 < m < 0.95:
+                ranked.append(
+                    (
+                        k if centred else 0,
+                        j,
+                        (side - m) / (m * (1 - m)) ** 0.5 if centred else side.astype(float),
+                    )
+                )
     ranked = sorted(ranked, key=lambda r: r[:2])[:most]
-    return np.array([j for _, j, _ in ranked]), np.array([c for *_, c in ranked], dtype=np.float32).T
+    return np.array([j for _, j, _ in ranked]), np.array(
+        [c for *_, c in ranked], dtype=np.float32
+    ).T
+
 
 def _sums(axes, positions, y, p, order, centred, most):
     "Groups of axes, and by how many standard deviations each residual sum passes the limit of chance."
     which, columns = _indicators(axes, positions, y, centred, most)
     a, b = np.triu_indices(len(which), 1)
     a, b = a[which[a] != which[b]], b[which[a] != which[b]]
-    if len(set(which)) < order: return
-    two = columns[:, a]*columns[:, b]
+    if len(set(which)) < order:
+        return
+    two = columns[:, a] * columns[:, b]
     rest, last = (columns, np.arange(len(which))) if order == 3 else (two, a)
-    residual, variance = (y - p).astype(np.float32)[:, None], (p*(1 - p)).astype(np.float32)[:, None]
-    z = np.abs((two*residual).T @ rest)/np.sqrt((np.square(two)*variance).T @ np.square(rest) + 1e-9)
-    x, k = np.nonzero((b[:, None] < last) & (which[b][:, None] != which[last]))    # each set once: a < b < the rest
-    over = z[x, k] - norm.isf(.025/4/max(1, len(x)))    # four families of sums
+    residual, variance = (
+        (y - p).astype(np.float32)[:, None],
+        (p * (1 - p)).astype(np.float32)[:, None],
+    )
+    z = np.abs((two * residual).T @ rest) / np.sqrt(
+        (np.square(two) * variance).T @ np.square(rest) + 1e-9
+    )
+    x, k = np.nonzero(
+        (b[:, None] < last) & (which[b][:, None] != which[last])
+    )  # each set once: a < b < the rest
+    over = z[x, k] - norm.isf(0.025 / 4 / max(1, len(x)))  # four families of sums
     for t in np.flatnonzero(over > 0):
-        group = {int(j) for j in which[[a[x[t]], b[x[t]], *([k[t]] if order == 3 else [a[k[t]], b[k[t]]])]]}
-        if len(group) == order: yield float(over[t]), tuple(sorted(group))
+        group = {
+            int(j)
+            for j in which[[a[x[t]], b[x[t]], *([k[t]] if order == 3 else [a[k[t]], b[k[t]]])]]
+        }
+        if len(group) == order:
+            yield float(over[t]), tuple(sorted(group))
 
 # %% ../nbs/06b_boosting.ipynb #52dc9ace
 def joint_groups(
-    axes:list[dict],          # numbers in few bins
-    positions:np.ndarray,     # rows by axes
-    y:np.ndarray,             # 0 or 1
-    log_odds:np.ndarray       # out-of-fold scores of the rows
-)->list[tuple]:               # axes that act three or four together, the clearest first; echoes, which share two with a clearer one, left out
+    axes: list[dict],  # numbers in few bins
+    positions: np.ndarray,  # rows by axes
+    y: np.ndarray,  # 0 or 1
+    log_odds: np.ndarray,  # out-of-fold scores of the rows
+) -> list[
+    tuple
+]:  # axes that act three or four together, the clearest first; echoes, which share two with a clearer one, left out
     "What the scores left unsaid, beyond chance."
-    p, kept = 1/(1 + np.exp(-log_odds)), []
-    found = [f for order, most in ((3, 48), (4, 24)) for centred in (True, False) for f in _sums(axes, positions, y, p, order, centred, most)]
+    p, kept = 1 / (1 + np.exp(-log_odds)), []
+    found = [
+        f
+        for order, most in ((3, 48), (4, 24))
+        for centred in (True, False)
+        for f in _sums(axes, positions, y, p, order, centred, most)
+    ]
     for _, group in sorted(found, key=lambda f: -f[0]):
-        if all(len(set(group) & set(other)) < 2 for other in kept): kept.append(group)
+        if all(len(set(group) & set(other)) < 2 for other in kept):
+            kept.append(group)
     return kept

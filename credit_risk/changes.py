@@ -16,56 +16,71 @@ from .features import features
 from .scoring import Models, interval, score
 
 # %% ../nbs/11b_changes.ipynb #b07d715d
-ACTIONNABLES = {'montant': (-1,), 'duree_mois': (1, -1), 'charges_mensuelles': (-1,), 'epargne': (1,)}    # field: directions in which it can be changed
-LEVELS = ('refuser', 'examiner', 'accepter')    # worst first
+ACTIONNABLES = {
+    "montant": (-1,),
+    "duree_mois": (1, -1),
+    "charges_mensuelles": (-1,),
+    "epargne": (1,),
+}  # field: directions in which it can be changed
+LEVELS = ("refuser", "examiner", "accepter")  # worst first
 
 # %% ../nbs/11b_changes.ipynb #5cc94a02
 def round_step(
-    width:float,              # of a range
-    most:int                  # steps that it may take
-)->float:                     # 1, 2 or 5 times a power of ten
+    width: float,  # of a range
+    most: int,  # steps that it may take
+) -> float:  # 1, 2 or 5 times a power of ten
     "A step that a person would choose."
     power = 10.0 ** floor(log10(width / most))
-    return next(m*power for m in (1, 2, 5, 10) if width <= m*power*most*(1 + 1e-9))
+    return next(m * power for m in (1, 2, 5, 10) if width <= m * power * most * (1 + 1e-9))
+
 
 def candidates(
-    name:str,                 # one of `ACTIONNABLES`
-    direction:int,            # 1 upwards, -1 downwards
-    dossier:dict,             # flat dossier
-    most:int=40               # values at most
-)->list:                      # nearest first; empty where the value is not known
+    name: str,  # one of `ACTIONNABLES`
+    direction: int,  # 1 upwards, -1 downwards
+    dossier: dict,  # flat dossier
+    most: int = 40,  # values at most
+) -> list:  # nearest first; empty where the value is not known
     "Other values of a field."
     value, f = dossier[name], FIELDS[name]
-    if value is None: return []
-    end = {'montant': value/2, 'duree_mois': value*2 if direction > 0 else value/2, 'charges_mensuelles': 0, 'epargne': value + dossier['montant']}[name]
+    if value is None:
+        return []
+    end = {
+        "montant": value / 2,
+        "duree_mois": value * 2 if direction > 0 else value / 2,
+        "charges_mensuelles": 0,
+        "epargne": value + dossier["montant"],
+    }[name]
     end = min(max(end, f.low), f.high)
-    if end == value: return []
+    if end == value:
+        return []
     step = max(round_step(abs(end - value), most), 1)
-    first = floor(value/step) + 1 if direction > 0 else -floor(-value/step) - 1
-    kind = int if f.kind == 'integer' else float
-    values = (kind((first + direction*i)*step) for i in range(most))
+    first = floor(value / step) + 1 if direction > 0 else -floor(-value / step) - 1
+    kind = int if f.kind == "integer" else float
+    values = (kind((first + direction * i) * step) for i in range(most))
     return [v for v in values if min(value, end) <= v <= max(value, end)]
 
 # %% ../nbs/11b_changes.ipynb #84e7dcf1
 def changed(
-    dossier:dict,             # flat dossier
-    changes:dict              # field to its new value
-)->dict|None:                 # None where the instalment would be unknown
+    dossier: dict,  # flat dossier
+    changes: dict,  # field to its new value
+) -> dict | None:  # None where the instalment would be unknown
     "The dossier with some facts changed, and the instalment that goes with them."
     d = dossier | changes
-    if d['mensualite'] is not None and not changes.keys().isdisjoint(('montant', 'duree_mois')):
-        if d['taux_annuel'] is None: return None
-        d['mensualite'] = None
+    if d["mensualite"] is not None and not changes.keys().isdisjoint(("montant", "duree_mois")):
+        if d["taux_annuel"] is None:
+            return None
+        d["mensualite"] = None
     return d
 
+
 def outcome(
-    dossier:dict,             # flat dossier
-    models:Models             # from `load_models`
-)->int:                       # place in `LEVELS`
+    dossier: dict,  # flat dossier
+    models: Models,  # from `load_models`
+) -> int:  # place in `LEVELS`
     "The recommendation alone, in a third of the time of a whole answer."
     log_odds = models.scorer.total(models.scorer.term_values(x := features(dossier)))
     low, high = interval(log_odds, probability(log_odds), models.interval)
-    cuts = cutoffs(models.scorecard['decision'], dossier['taux_annuel'], dossier['duree_mois'])
+    cuts = cutoffs(models.scorecard["decision"], dossier["taux_annuel"], dossier["duree_mois"])
     atypical = high < cuts[0] and models.anomaly.score_one(x)[0] > models.threshold
     return LEVELS.index(recommendation(low, high, atypical, cuts))
 
@@ -79,41 +94,75 @@ def _singles(dossier, models, now, top):
             for value in candidates(name, direction, dossier):
                 d = changed(dossier, {name: value})
                 level = now if d is None else outcome(d, models)
-                if best < level <= top: found.setdefault((level, name), []).append({name: value}); best = level
-                if best == top: break
-    return [(level, min(options, key=lambda c: abs(c[name] - dossier[name]))) for (level, name), options in found.items()]
+                if best < level <= top:
+                    found.setdefault((level, name), []).append({name: value})
+                    best = level
+                if best == top:
+                    break
+    return [
+        (level, min(options, key=lambda c: abs(c[name] - dossier[name])))
+        for (level, name), options in found.items()
+    ]
+
 
 def _pairs(dossier, models, levels, most=7):
     "For each pair of fields, the least change of both that reaches each level."
-    steps = [[(name, v, (i + 1)/most) for i, v in enumerate(candidates(name, directions[0], dossier, most))] for name, directions in ACTIONNABLES.items()]
+    steps = [
+        [
+            (name, v, (i + 1) / most)
+            for i, v in enumerate(candidates(name, directions[0], dossier, most))
+        ]
+        for name, directions in ACTIONNABLES.items()
+    ]
     for one, other in combinations(steps, 2):
         wanted = set(levels)
-        for (a, va, pa), (b, vb, pb) in sorted(product(one, other), key=lambda pair: pair[0][2] + pair[1][2]):
-            if not wanted: break
+        for (a, va, pa), (b, vb, pb) in sorted(
+            product(one, other), key=lambda pair: pair[0][2] + pair[1][2]
+        ):
+            if not wanted:
+                break
             d = changed(dossier, {a: va, b: vb})
             level = -1 if d is None else outcome(d, models)
-            for reached in [w for w in wanted if w <= level]: wanted.remove(reached); yield pa + pb, level, {a: va, b: vb}
-
+            for reached in [w for w in wanted if w <= level]:
+                wanted.remove(reached)
+                yield pa + pb, level, {a: va, b: vb}
 
 # %% ../nbs/11b_changes.ipynb #883ff98a
 def smallest_changes(
-    dossier:dict,             # flat dossier
-    models:Models             # from `load_models`
-)->list[dict]:                # {changements, recommandation, probabilite_defaut, intervalle, mensualite}, the better recommendation first; empty where none helps
+    dossier: dict,  # flat dossier
+    models: Models,  # from `load_models`
+) -> list[
+    dict
+]:  # {changements, recommandation, probabilite_defaut, intervalle, mensualite}, the better recommendation first; empty where none helps
     "What would change the recommendation for the better, every answer taken from `score`."
     now = outcome(dossier, models)
     top = 1 if models.anomaly.score_one(features(dossier))[0] > models.threshold else 2
     found = _singles(dossier, models, now, top) if now < top else []
-    missing = [level for level in range(now + 1, top + 1) if not any(reached >= level for reached, _ in found)]
+    missing = [
+        level
+        for level in range(now + 1, top + 1)
+        if not any(reached >= level for reached, _ in found)
+    ]
     pairs = sorted(_pairs(dossier, models, missing), key=lambda pair: pair[0]) if missing else []
-    for level in missing: found += [(level, changes) for _, reached, changes in pairs if reached == level][:2]
+    for level in missing:
+        found += [(level, changes) for _, reached, changes in pairs if reached == level][:2]
     found.sort(key=lambda change: (-change[0], len(change[1])))
-    return [answer for level, changes in found if (answer := _verified(dossier, changes, models, LEVELS[level]))]
+    return [
+        answer
+        for level, changes in found
+        if (answer := _verified(dossier, changes, models, LEVELS[level]))
+    ]
+
 
 def _verified(dossier, changes, models, expected):
     d = changed(dossier, changes)
     result = score(d, models)
-    if result['recommandation'] != expected: return None
-    told = [{'champ': name, 'avant': dossier[name], 'apres': value} for name, value in changes.items()]
-    instalment = features(d)['mensualite']
-    return {'changements': told, 'mensualite': None if instalment != instalment else instalment} | {n: result[n] for n in ('recommandation', 'probabilite_defaut', 'intervalle')}
+    if result["recommandation"] != expected:
+        return None
+    told = [
+        {"champ": name, "avant": dossier[name], "apres": value} for name, value in changes.items()
+    ]
+    instalment = features(d)["mensualite"]
+    return {"changements": told, "mensualite": None if instalment != instalment else instalment} | {
+        n: result[n] for n in ("recommandation", "probabilite_defaut", "intervalle")
+    }

@@ -6,130 +6,256 @@
 __all__ = ['parser', 'main']
 
 # %% ../nbs/15_cli.ipynb #373bd560
-import argparse, json, os, sys
+import argparse
+import json
+import os
+import sys
 from pathlib import Path
 
 # %% ../nbs/15_cli.ipynb #5a56ea3e
 def _init_db(args):
     from credit_risk.database import connect, is_empty, migrate
+
     engine = connect(args.database_url)
-    print(f'schema {migrate(engine)} in {engine.url.render_as_string()}')
-    if not args.simulate: return
-    with engine.connect() as connection: empty = is_empty(connection)
-    if not empty: return print('the bank already has clients: nothing is simulated')
+    print(f"schema {migrate(engine)} in {engine.url.render_as_string()}")
+    if not args.simulate:
+        return
+    with engine.connect() as connection:
+        empty = is_empty(connection)
+    if not empty:
+        return print("the bank already has clients: nothing is simulated")
     from credit_risk.bank import create_bank
+
     print(json.dumps(create_bank(engine, args.simulate, args.seed), default=str))
+
 
 def _import_berka(args):
     from credit_risk.berka import import_berka
+
     print(import_berka(args.directory, args.database_url))
 
 # %% ../nbs/15_cli.ipynb #a3769216
 def _retrain(args):
     from credit_risk.retrain import retrain
+
     version = retrain(args.database_url, args.artifacts, args.split_date, args.force)
-    metrics = json.loads((Path(args.artifacts)/version/'metrics.json').read_text('utf-8'))
-    s, a = metrics['scorer'], metrics['anomaly']
+    metrics = json.loads((Path(args.artifacts) / version / "metrics.json").read_text("utf-8"))
+    s, a = metrics["scorer"], metrics["anomaly"]
     print(f"version {version} promoted in {args.artifacts}")
-    print(f"out of time from {metrics['split_date']}: AUC {s['auc']:.3f} [{s['auc_low']:.3f}, {s['auc_high']:.3f}] on {s['n']} loans, Brier {s['brier']:.4f}; alert rate {a['alert_rate']:.3f}, recall of injected anomalies {a['recall']:.2f}")
+    print(
+        f"out of time from {metrics['split_date']}: AUC {s['auc']:.3f} [{s['auc_low']:.3f}, {s['auc_high']:.3f}] on {s['n']} loans, Brier {s['brier']:.4f}; alert rate {a['alert_rate']:.3f}, recall of injected anomalies {a['recall']:.2f}"
+    )
+
 
 def _add_scenarios(args):
     from credit_risk.retrain import add_scenarios
+
     version = add_scenarios(args.database_url, args.artifacts, args.unemployment)
-    macro = json.loads((Path(args.artifacts)/version/'macro.json').read_text('utf-8'))
-    print(f"version {version} promoted in {args.artifacts}, with the scenarios {', '.join(macro['scenarios'])}")
+    macro = json.loads((Path(args.artifacts) / version / "macro.json").read_text("utf-8"))
+    print(
+        f"version {version} promoted in {args.artifacts}, with the scenarios {', '.join(macro['scenarios'])}"
+    )
 
 # %% ../nbs/15_cli.ipynb #0ea2a587
 def _models_list(args):
     from credit_risk.artifacts import ArtifactError, current_version, read_version, versions
-    try: now = current_version(args.artifacts)
-    except ArtifactError: now = None
+
+    try:
+        now = current_version(args.artifacts)
+    except ArtifactError:
+        now = None
     for name in versions(args.artifacts):
-        try: content = read_version(args.artifacts, name)
-        except ArtifactError as e: print(f'  {name}  cannot be used: {e}'); continue
-        gate, s = content['manifest'].get('gate'), content['metrics'].get('scorer', {})
-        state = 'not judged' if gate is None else f"forced: {gate['forced']}" if gate['forced'] else 'refused' if gate['refusals'] else 'passed'
-        print(f"{'*' if name == now else ' '} {name}  from {content['metrics'].get('split_date')}  AUC {s.get('auc') or float('nan'):.3f}  Brier {s.get('brier') or float('nan'):.4f}  {state}")
+        try:
+            content = read_version(args.artifacts, name)
+        except ArtifactError as e:
+            print(f"  {name}  cannot be used: {e}")
+            continue
+        gate, s = content["manifest"].get("gate"), content["metrics"].get("scorer", {})
+        state = (
+            "not judged"
+            if gate is None
+            else f"forced: {gate['forced']}"
+            if gate["forced"]
+            else "refused"
+            if gate["refusals"]
+            else "passed"
+        )
+        print(
+            f"{'*' if name == now else ' '} {name}  from {content['metrics'].get('split_date')}  AUC {s.get('auc') or float('nan'):.3f}  Brier {s.get('brier') or float('nan'):.4f}  {state}"
+        )
+
 
 def _models_show(args):
     from credit_risk.artifacts import current_version, read_version
+
     name = args.version or current_version(args.artifacts)
-    gate = read_version(args.artifacts, name)['manifest'].get('gate') or {'against': None, 'refusals': [], 'forced': None}
-    print((Path(args.artifacts)/name/'model_card.md').read_text('utf-8'))
-    print(f"## Gate\n\nBeside {gate['against'] or 'no other version'}: " + ('; '.join(gate['refusals']) or 'nothing was refused') + (f". Promoted all the same: {gate['forced']}" if gate['forced'] else '.'))
+    gate = read_version(args.artifacts, name)["manifest"].get("gate") or {
+        "against": None,
+        "refusals": [],
+        "forced": None,
+    }
+    print((Path(args.artifacts) / name / "model_card.md").read_text("utf-8"))
+    print(
+        f"## Gate\n\nBeside {gate['against'] or 'no other version'}: "
+        + ("; ".join(gate["refusals"]) or "nothing was refused")
+        + (f". Promoted all the same: {gate['forced']}" if gate["forced"] else ".")
+    )
+
 
 def _models_promote(args):
     from credit_risk.artifacts import promote
+
     promote(args.artifacts, args.version, args.force)
-    print(f'version {args.version} serves')
+    print(f"version {args.version} serves")
+
 
 def _models_rollback(args):
     from credit_risk.artifacts import rollback
-    print(f'version {rollback(args.artifacts)} serves again')
+
+    print(f"version {rollback(args.artifacts)} serves again")
 
 # %% ../nbs/15_cli.ipynb #60d4a6a4
 def _monitor(args):
     from credit_risk.retrain import run_notebook
+
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
-    run_notebook('monitoring', out, {'artifacts': args.artifacts, 'version': args.version, 'since': args.since, 'until': args.until, 'out': str(out)}, database_url=args.database_url, code=False)
-    verdict = json.loads((out/'monitoring.json').read_text('utf-8'))
-    print(f"{verdict['verdict']}: {verdict['applications']} applications, {verdict['loans']} matured loans of version {verdict['version']}; {out/'monitoring.html'}")
-    for finding in verdict['findings']: print(f"{finding['question']}: {finding['says']}")
-    sys.exit({'steady': 0, 'drift': 3, 'too few': 4}[verdict['verdict']])
+    run_notebook(
+        "monitoring",
+        out,
+        {
+            "artifacts": args.artifacts,
+            "version": args.version,
+            "since": args.since,
+            "until": args.until,
+            "out": str(out),
+        },
+        database_url=args.database_url,
+        code=False,
+    )
+    verdict = json.loads((out / "monitoring.json").read_text("utf-8"))
+    print(
+        f"{verdict['verdict']}: {verdict['applications']} applications, {verdict['loans']} matured loans of version {verdict['version']}; {out / 'monitoring.html'}"
+    )
+    for finding in verdict["findings"]:
+        print(f"{finding['question']}: {finding['says']}")
+    sys.exit({"steady": 0, "drift": 3, "too few": 4}[verdict["verdict"]])
 
 # %% ../nbs/15_cli.ipynb #17b7d856
-def _folder(c): c.add_argument('--artifacts', default=os.environ.get('CREDIT_RISK_ARTIFACTS', 'artifacts'), metavar='DIR', help='folder of model versions (default: artifacts)')
+def _folder(c):
+    c.add_argument(
+        "--artifacts",
+        default=os.environ.get("CREDIT_RISK_ARTIFACTS", "artifacts"),
+        metavar="DIR",
+        help="folder of model versions (default: artifacts)",
+    )
+
 
 def _add_models(command):
-    top = command('models', None, 'List and show the model versions; promote one, or go back.').add_subparsers(dest='action', required=True, metavar='ACTION')
-    for name, run, text in (('list', _models_list, 'The versions, the promoted one starred.'), ('show', _models_show, 'The model card of a version, and what the gate said of it.'),
-                            ('promote', _models_promote, 'Make a version the one that serves.'), ('rollback', _models_rollback, 'Serve again the version that came before the present one.')):
+    top = command(
+        "models", None, "List and show the model versions; promote one, or go back."
+    ).add_subparsers(dest="action", required=True, metavar="ACTION")
+    for name, run, text in (
+        ("list", _models_list, "The versions, the promoted one starred."),
+        ("show", _models_show, "The model card of a version, and what the gate said of it."),
+        ("promote", _models_promote, "Make a version the one that serves."),
+        ("rollback", _models_rollback, "Serve again the version that came before the present one."),
+    ):
         c = top.add_parser(name, help=text, description=text)
         _folder(c)
         c.set_defaults(run=run)
-        if name in ('show', 'promote'): c.add_argument('version', metavar='VERSION', **({'nargs': '?', 'help': 'default: the promoted one'} if name == 'show' else {}))
-        if name == 'promote': c.add_argument('--force', metavar='REASON', help='promote a version that the gate refused; the reason is kept in its manifest')
+        if name in ("show", "promote"):
+            c.add_argument(
+                "version",
+                metavar="VERSION",
+                **({"nargs": "?", "help": "default: the promoted one"} if name == "show" else {}),
+            )
+        if name == "promote":
+            c.add_argument(
+                "--force",
+                metavar="REASON",
+                help="promote a version that the gate refused; the reason is kept in its manifest",
+            )
+
 
 def _add_monitor(command):
-    c = command('monitor', _monitor, 'Compare decisions and outcomes with what the version was judged on; exit status 0 steady, 3 drift, 4 too few decisions.')
+    c = command(
+        "monitor",
+        _monitor,
+        "Compare decisions and outcomes with what the version was judged on; exit status 0 steady, 3 drift, 4 too few decisions.",
+    )
     _folder(c)
-    c.add_argument('--version', metavar='VERSION', help='of the model (default: the promoted one)')
-    c.add_argument('--since', metavar='YYYY-MM-DD', help='first day of the decisions (default: all)')
-    c.add_argument('--until', metavar='YYYY-MM-DD', help='day after the last (default: all)')
-    c.add_argument('--out', default='var/monitoring', metavar='DIR', help='folder for monitoring.html, monitoring.ipynb and monitoring.json (default: var/monitoring)')
+    c.add_argument("--version", metavar="VERSION", help="of the model (default: the promoted one)")
+    c.add_argument(
+        "--since", metavar="YYYY-MM-DD", help="first day of the decisions (default: all)"
+    )
+    c.add_argument("--until", metavar="YYYY-MM-DD", help="day after the last (default: all)")
+    c.add_argument(
+        "--out",
+        default="var/monitoring",
+        metavar="DIR",
+        help="folder for monitoring.html, monitoring.ipynb and monitoring.json (default: var/monitoring)",
+    )
 
 # %% ../nbs/15_cli.ipynb #9f2e369d
 def _key(args):
     from credit_risk.database import connect
     from credit_risk.keys import SCOPES, create_key, instant, read_keys, revoke_key
+
     with connect(args.database_url).begin() as connection:
-        if args.action == 'create':
+        if args.action == "create":
             print(create_key(connection, args.name, args.scope, _day(args.expires)), flush=True)
-            print(f'key {args.name} opens {" and ".join(args.scope)}; it is shown this once', file=sys.stderr)
-        elif args.action == 'revoke':
+            print(
+                f"key {args.name} opens {' and '.join(args.scope)}; it is shown this once",
+                file=sys.stderr,
+            )
+        elif args.action == "revoke":
             revoke_key(connection, args.name)
-            print(f'key {args.name} is revoked; a service that runs obeys within a second')
+            print(f"key {args.name} is revoked; a service that runs obeys within a second")
         else:
             for k in read_keys(connection):
-                state = f'revoked {k.revoquee_le[:10]}' if k.revoquee_le else 'expired' if not k.good(instant()) else 'good'
-                print(f"{k.nom:24} {' '.join(s for s in SCOPES if s in k.portees):20} {state:18} {'until ' + k.expire_le[:10] if k.expire_le else 'no end'}")
+                state = (
+                    f"revoked {k.revoquee_le[:10]}"
+                    if k.revoquee_le
+                    else "expired"
+                    if not k.good(instant())
+                    else "good"
+                )
+                print(
+                    f"{k.nom:24} {' '.join(s for s in SCOPES if s in k.portees):20} {state:18} {'until ' + k.expire_le[:10] if k.expire_le else 'no end'}"
+                )
+
 
 def _day(text):
     from datetime import UTC, datetime
-    try: return text and datetime.fromisoformat(text).replace(tzinfo=UTC)
-    except ValueError: raise ValueError(f'expires must be a date YYYY-MM-DD, not {text}') from None
+
+    try:
+        return text and datetime.fromisoformat(text).replace(tzinfo=UTC)
+    except ValueError:
+        raise ValueError(f"expires must be a date YYYY-MM-DD, not {text}") from None
 
 # %% ../nbs/15_cli.ipynb #c7a4d882
 def _key_options(command):
-    c = command('key', _key, 'API keys of the service: create one (shown once, stored as a hash), list them, revoke one without a restart.')
-    actions = c.add_subparsers(dest='action', required=True, metavar='create|list|revoke')
-    create = actions.add_parser('create', help='make a key and print it')
-    create.add_argument('name', metavar='NAME', help='what the audit quotes; never used twice')
-    create.add_argument('--scope', action='append', required=True, choices=('score', 'audit', 'operate'), help='what it opens; may be given several times')
-    create.add_argument('--expires', metavar='YYYY-MM-DD', help='the day it ends, at midnight UTC (default: never)')
-    actions.add_parser('list', help='names, scopes and states; never a key')
-    actions.add_parser('revoke', help='end a key').add_argument('name', metavar='NAME')
+    c = command(
+        "key",
+        _key,
+        "API keys of the service: create one (shown once, stored as a hash), list them, revoke one without a restart.",
+    )
+    actions = c.add_subparsers(dest="action", required=True, metavar="create|list|revoke")
+    create = actions.add_parser("create", help="make a key and print it")
+    create.add_argument("name", metavar="NAME", help="what the audit quotes; never used twice")
+    create.add_argument(
+        "--scope",
+        action="append",
+        required=True,
+        choices=("score", "audit", "operate"),
+        help="what it opens; may be given several times",
+    )
+    create.add_argument(
+        "--expires", metavar="YYYY-MM-DD", help="the day it ends, at midnight UTC (default: never)"
+    )
+    actions.add_parser("list", help="names, scopes and states; never a key")
+    actions.add_parser("revoke", help="end a key").add_argument("name", metavar="NAME")
 
 # %% ../nbs/15_cli.ipynb #2be691a2
 def _audit(args):
@@ -137,77 +263,196 @@ def _audit(args):
 
     from credit_risk.audit import verify
     from credit_risk.database import connect
-    with connect(args.database_url).connect() as connection, tqdm(unit=' decisions', disable=None) as bar:
-        seen = verify(connection, None if args.chains_only else args.artifacts, lambda: bar.update())
-    for problem in seen['problems']: print(problem)
-    for version, n in seen['unknown'].items(): print(f"{n} decisions of version {version} cannot be made again: it is not in {args.artifacts}")
-    print(f"{seen['rows']} decisions, {seen['replayed']} made again, {len(seen['problems'])} problems")
-    if seen['problems']: raise RuntimeError('the audit is not as it was written')
+
+    with (
+        connect(args.database_url).connect() as connection,
+        tqdm(unit=" decisions", disable=None) as bar,
+    ):
+        seen = verify(
+            connection, None if args.chains_only else args.artifacts, lambda: bar.update()
+        )
+    for problem in seen["problems"]:
+        print(problem)
+    for version, n in seen["unknown"].items():
+        print(
+            f"{n} decisions of version {version} cannot be made again: it is not in {args.artifacts}"
+        )
+    print(
+        f"{seen['rows']} decisions, {seen['replayed']} made again, {len(seen['problems'])} problems"
+    )
+    if seen["problems"]:
+        raise RuntimeError("the audit is not as it was written")
 
 # %% ../nbs/15_cli.ipynb #4966a81d
 def _audit_options(command):
-    c = command('audit', _audit, 'Recompute the hash chains of the decisions and make each decision again; exits with 1 where anything differs.')
-    c.add_argument('action', choices=('verify',))
-    c.add_argument('--artifacts', default=os.environ.get('CREDIT_RISK_ARTIFACTS', 'artifacts'), metavar='DIR', help='folder of model versions (default: artifacts)')
-    c.add_argument('--chains-only', action='store_true', help='do not make the decisions again')
+    c = command(
+        "audit",
+        _audit,
+        "Recompute the hash chains of the decisions and make each decision again; exits with 1 where anything differs.",
+    )
+    c.add_argument("action", choices=("verify",))
+    c.add_argument(
+        "--artifacts",
+        default=os.environ.get("CREDIT_RISK_ARTIFACTS", "artifacts"),
+        metavar="DIR",
+        help="folder of model versions (default: artifacts)",
+    )
+    c.add_argument("--chains-only", action="store_true", help="do not make the decisions again")
 
 # %% ../nbs/15_cli.ipynb #b06d48e0
 def _score_batch(args):
-    if args.scheduler or args.source == 'bank' or not args.target.endswith(('.csv', '.parquet')):
+    if args.scheduler or args.source == "bank" or not args.target.endswith((".csv", ".parquet")):
         from credit_risk.cluster import score_portfolio
-        seen = score_portfolio(args.source, args.target, args.artifacts, scheduler=args.scheduler, database_url=args.database_url)
-        for name in ('classe_risque', 'recommandation', 'erreurs'): print(f"{name}: {', '.join(f'{k} {n}' for k, n in seen[name].items()) or 'none'}")
-        print(f"{seen['alerts']} atypical; {seen['parts']} parts and _summary.json in {args.target}")
+
+        seen = score_portfolio(
+            args.source,
+            args.target,
+            args.artifacts,
+            scheduler=args.scheduler,
+            database_url=args.database_url,
+        )
+        for name in ("classe_risque", "recommandation", "erreurs"):
+            print(f"{name}: {', '.join(f'{k} {n}' for k, n in seen[name].items()) or 'none'}")
+        print(
+            f"{seen['alerts']} atypical; {seen['parts']} parts and _summary.json in {args.target}"
+        )
     else:
         from credit_risk.batch import score_file
         from credit_risk.scoring import load_models
+
         models = load_models(args.artifacts)
-        seen = score_file(args.source, args.target, models) | {'version': models.version}
-    print(f"{seen['rows']} applications: {seen['scored']} scored by version {seen['version']}, {seen['refused']} refused (column erreurs) in {args.target}")
+        seen = score_file(args.source, args.target, models) | {"version": models.version}
+    print(
+        f"{seen['rows']} applications: {seen['scored']} scored by version {seen['version']}, {seen['refused']} refused (column erreurs) in {args.target}"
+    )
+
 
 def _score_batch_options(command):
-    c = command('score-batch', _score_batch, 'Score applications, one a row, with the numbers of POST /score; a row that is wrong says so in the column erreurs.')
-    c.add_argument('source', metavar='IN', help='.csv or .parquet with a column for each fact, named as in the contract (other columns go through), a folder of them, any fsspec address; or the word bank: every application of the database')
-    c.add_argument('target', metavar='OUT', help='.csv or .parquet, written whole or not at all; or a new folder, one file of answers for each part')
-    c.add_argument('--artifacts', default=os.environ.get('CREDIT_RISK_ARTIFACTS', 'artifacts'), metavar='DIR', help='folder of model versions (default: artifacts)')
-    c.add_argument('--scheduler', metavar='local|tcp://HOST:8786', help='score the parts on Dask workers: one a core of this machine, or those of a scheduler (default: this process)')
+    c = command(
+        "score-batch",
+        _score_batch,
+        "Score applications, one a row, with the numbers of POST /score; a row that is wrong says so in the column erreurs.",
+    )
+    c.add_argument(
+        "source",
+        metavar="IN",
+        help=".csv or .parquet with a column for each fact, named as in the contract (other columns go through), a folder of them, any fsspec address; or the word bank: every application of the database",
+    )
+    c.add_argument(
+        "target",
+        metavar="OUT",
+        help=".csv or .parquet, written whole or not at all; or a new folder, one file of answers for each part",
+    )
+    c.add_argument(
+        "--artifacts",
+        default=os.environ.get("CREDIT_RISK_ARTIFACTS", "artifacts"),
+        metavar="DIR",
+        help="folder of model versions (default: artifacts)",
+    )
+    c.add_argument(
+        "--scheduler",
+        metavar="local|tcp://HOST:8786",
+        help="score the parts on Dask workers: one a core of this machine, or those of a scheduler (default: this process)",
+    )
 
 # %% ../nbs/15_cli.ipynb #f5a4f078
-def parser()->argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
     "The commands and their options."
-    top = argparse.ArgumentParser(prog='credit-risk', description='Probability of default, reasons and anomaly flag from the bank\'s own database.')
-    commands = top.add_subparsers(dest='command', required=True, metavar='COMMAND')
+    top = argparse.ArgumentParser(
+        prog="credit-risk",
+        description="Probability of default, reasons and anomaly flag from the bank's own database.",
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
     def command(name, run, text):
         c = commands.add_parser(name, help=text, description=text)
-        c.add_argument('--database-url', metavar='URL', help='sqlite:///FILE or mariadb://USER:PASSWORD@HOST/BASE (default: CREDIT_RISK_DATABASE_URL, else an SQLite file in var/)')
+        c.add_argument(
+            "--database-url",
+            metavar="URL",
+            help="sqlite:///FILE or mariadb://USER:PASSWORD@HOST/BASE (default: CREDIT_RISK_DATABASE_URL, else an SQLite file in var/)",
+        )
         c.set_defaults(run=run)
         return c
-    c = command('init-db', _init_db, 'Create the tables, or bring an older schema to the present one; existing rows stay.')
-    c.add_argument('--simulate', type=int, default=0, metavar='CLIENTS', help='fill the bank with this many simulated clients where it has none')
-    c.add_argument('--seed', type=int, default=0, help='seed of the simulation (default 0)')
-    c = command('import-berka', _import_berka, 'Load the PKDD\'99 Berka files into an empty bank.')
-    c.add_argument('directory', metavar='DIR', help='folder of account.asc, client.asc, disp.asc, loan.asc, trans.asc, ...')
-    c = command('retrain', _retrain, 'Run the training notebooks on the bank and promote the models that they make.')
-    c.add_argument('--artifacts', default=os.environ.get('CREDIT_RISK_ARTIFACTS', 'artifacts'), metavar='DIR', help='folder of model versions (default: artifacts)')
-    c.add_argument('--split-date', metavar='YYYY-MM-DD', help='applications from this day on are the out-of-time test (default: the last quarter of the matured loans)')
-    for add in (_key_options, _audit_options, _score_batch_options): add(command)
-    c.add_argument('--force', metavar='REASON', help='promote the version even where the gate refuses it; the reason is kept in its manifest')
+
+    c = command(
+        "init-db",
+        _init_db,
+        "Create the tables, or bring an older schema to the present one; existing rows stay.",
+    )
+    c.add_argument(
+        "--simulate",
+        type=int,
+        default=0,
+        metavar="CLIENTS",
+        help="fill the bank with this many simulated clients where it has none",
+    )
+    c.add_argument("--seed", type=int, default=0, help="seed of the simulation (default 0)")
+    c = command("import-berka", _import_berka, "Load the PKDD'99 Berka files into an empty bank.")
+    c.add_argument(
+        "directory",
+        metavar="DIR",
+        help="folder of account.asc, client.asc, disp.asc, loan.asc, trans.asc, ...",
+    )
+    c = command(
+        "retrain",
+        _retrain,
+        "Run the training notebooks on the bank and promote the models that they make.",
+    )
+    c.add_argument(
+        "--artifacts",
+        default=os.environ.get("CREDIT_RISK_ARTIFACTS", "artifacts"),
+        metavar="DIR",
+        help="folder of model versions (default: artifacts)",
+    )
+    c.add_argument(
+        "--split-date",
+        metavar="YYYY-MM-DD",
+        help="applications from this day on are the out-of-time test (default: the last quarter of the matured loans)",
+    )
+    for add in (_key_options, _audit_options, _score_batch_options):
+        add(command)
+    c.add_argument(
+        "--force",
+        metavar="REASON",
+        help="promote the version even where the gate refuses it; the reason is kept in its manifest",
+    )
     _add_models(command)
     _add_monitor(command)
-    c = command('add-scenarios', _add_scenarios, 'Give the promoted models the scenarios of the economy, estimated on the bank; again after each retrain.')
-    c.add_argument('--artifacts', default=os.environ.get('CREDIT_RISK_ARTIFACTS', 'artifacts'), metavar='DIR', help='folder of model versions (default: artifacts)')
-    c.add_argument('--unemployment', metavar='FILE', help='CSV with the columns trimestre (2012Q1) and chomage (%%); default: the economy of the simulated bank')
+    c = command(
+        "add-scenarios",
+        _add_scenarios,
+        "Give the promoted models the scenarios of the economy, estimated on the bank; again after each retrain.",
+    )
+    c.add_argument(
+        "--artifacts",
+        default=os.environ.get("CREDIT_RISK_ARTIFACTS", "artifacts"),
+        metavar="DIR",
+        help="folder of model versions (default: artifacts)",
+    )
+    c.add_argument(
+        "--unemployment",
+        metavar="FILE",
+        help="CSV with the columns trimestre (2012Q1) and chomage (%%); default: the economy of the simulated bank",
+    )
     return top
 
+
 def main(
-    argv:list[str]|None=None  # arguments; default: those of the process
-)->None:                      # exits with 1 on a refusal, 2 on wrong usage
+    argv: list[str] | None = None,  # arguments; default: those of the process
+) -> None:  # exits with 1 on a refusal, 2 on wrong usage
     "Run one command."
     args = parser().parse_args(argv)
-    try: args.run(args)
-    except (ValueError, OSError, RuntimeError) as e: sys.exit(f'credit-risk {args.command}: {e}')
+    try:
+        args.run(args)
+    except (ValueError, OSError, RuntimeError) as e:
+        sys.exit(f"credit-risk {args.command}: {e}")
     except Exception as e:
-        if type(e).__module__.partition('.')[0] != 'sqlalchemy': raise
-        reason = str(getattr(e, 'orig', e)).splitlines()[0]
-        hint = '; create the tables with credit-risk init-db' if 'no such table' in reason or "doesn't exist" in reason else ''
+        if type(e).__module__.partition(".")[0] != "sqlalchemy":
+            raise
+        reason = str(getattr(e, "orig", e)).splitlines()[0]
+        hint = (
+            "; create the tables with credit-risk init-db"
+            if "no such table" in reason or "doesn't exist" in reason
+            else ""
+        )
         sys.exit(f"credit-risk {args.command}: the database refused: {reason}{hint}")

@@ -6,7 +6,8 @@
 __all__ = ['PART_ROWS', 'local_workers', 'run_parts', 'write_bank', 'portfolio_parts', 'score_part', 'score_portfolio']
 
 # %% ../nbs/16_cluster.ipynb #d361e1fd
-import json, os
+import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,119 +20,190 @@ from time import monotonic, sleep
 
 from .artifacts import current_version
 from .bank import BLOCK_SIZE, simulate
-from .batch import ANSWER, PART, answer_schema, check_columns, csv_parts, parquet_parts, scored_parts, whole_file, write_parquet
+from credit_risk.batch import (
+    ANSWER,
+    PART,
+    answer_schema,
+    check_columns,
+    csv_parts,
+    parquet_parts,
+    scored_parts,
+    whole_file,
+    write_parquet,
+)
 from .contract import FIELDS
 from .database import TABLES, all_dossiers, application_ranges, connect
 from .scoring import check_golden, load_models
 
 # %% ../nbs/16_cluster.ipynb #3ef49fc0
-_SHARED:dict = {}    # in a worker: id of a job to what its parts share
+_SHARED: dict = {}  # in a worker: id of a job to what its parts share
 _MAKING = Lock()
 
+
 def _part(part, task, make, job):
-    from credit_risk import cluster    # by name: a function sent by a notebook would bring an empty dict of its own
+    from credit_risk import (
+        cluster,  # by name: a function sent by a notebook would bring an empty dict of its own
+    )
+
     with cluster._MAKING:
         if job not in cluster._SHARED:
-            while len(cluster._SHARED) > 2: cluster._SHARED.pop(next(iter(cluster._SHARED)))    # of jobs long gone
+            while len(cluster._SHARED) > 2:
+                cluster._SHARED.pop(next(iter(cluster._SHARED)))  # of jobs long gone
             cluster._SHARED[job] = make()
         shared = cluster._SHARED[job]
     return task(part, shared)
 
-_SETTINGS = {'distributed.scheduler.allowed-failures': 20,    # a part may see as many workers die as there are mishaps in a night; only a part that kills its workers is given up
-             'distributed.worker.daemon': True,
-             'distributed.worker.profile.enabled': False,     # nobody reads its samples, and they fill memory
-             'distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_': 2**27,    # with Dask's own, the memory of every column goes back to the system and is asked for again
-             'distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_': 2**25}
+
+_SETTINGS = {
+    "distributed.scheduler.allowed-failures": 20,  # a part may see as many workers die as there are mishaps in a night; only a part that kills its workers is given up
+    "distributed.worker.daemon": True,
+    "distributed.worker.profile.enabled": False,  # nobody reads its samples, and they fill memory
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 2
+    ** 27,  # with Dask's own, the memory of every column goes back to the system and is asked for again
+    "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 2**25,
+}
+
 
 @contextmanager
 def local_workers(
-    n:int|None=None,          # workers; default: one a core
-    **more                    # of `distributed.LocalCluster`
-)->Iterator:                  # LocalCluster
+    n: int | None = None,  # workers; default: one a core
+    **more,  # of `distributed.LocalCluster`
+) -> Iterator:  # LocalCluster
     "Dask workers on this machine, one thread each, set for jobs of columns. One that dies is replaced, even if it dies while it starts."
     from dask import config
     from tornado.ioloop import PeriodicCallback
+
     n = n or os.cpu_count()
-    with config.set(_SETTINGS), _local_cluster(n_workers=n, threads_per_worker=1, host='127.0.0.1', dashboard_address=None, **more) as cluster:
-        again = cluster.periodic_callbacks['replace'] = PeriodicCallback(partial(_replace, cluster, n), 1000)
+    with (
+        config.set(_SETTINGS),
+        _local_cluster(
+            n_workers=n, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, **more
+        ) as cluster,
+    ):
+        again = cluster.periodic_callbacks["replace"] = PeriodicCallback(
+            partial(_replace, cluster, n), 1000
+        )
         cluster.loop.add_callback(again.start)
         yield cluster
+
 
 def _local_cluster(**settings):
     "Dask's, which fails where one of its first workers dies; so up to three times."
     from distributed import LocalCluster
+
     for _ in range(3):
-        try: return LocalCluster(**settings)
-        except RuntimeError as e: failure = e
-    raise RuntimeError('the Dask workers of this machine do not start, see above; a script that starts them must be a file, and do so under if __name__ == "__main__"') from failure
+        try:
+            return LocalCluster(**settings)
+        except RuntimeError as e:
+            failure = e
+    raise RuntimeError(
+        'the Dask workers of this machine do not start, see above; a script that starts them must be a file, and do so under if __name__ == "__main__"'
+    ) from failure
+
 
 def _replace(cluster, n):
     "New workers for those whose nanny gave up: it does where its worker dies before it has started, and Dask leaves it at that."
-    for name in [k for k, nanny in cluster.workers.items() if nanny.status.name in ('closed', 'failed')]: del cluster.workers[name]
+    for name in [
+        k for k, nanny in cluster.workers.items() if nanny.status.name in ("closed", "failed")
+    ]:
+        del cluster.workers[name]
     cluster.scale(n)
+
 
 @contextmanager
 def _client(scheduler):
     from distributed import Client
-    if scheduler != 'local':
-        if '://' not in scheduler: raise ValueError(f'the scheduler is local or an address such as tcp://HOST:8786, not {scheduler}')
-        with Client(scheduler) as client: yield client
+
+    if scheduler != "local":
+        if "://" not in scheduler:
+            raise ValueError(
+                f"the scheduler is local or an address such as tcp://HOST:8786, not {scheduler}"
+            )
+        with Client(scheduler) as client:
+            yield client
         return
-    with local_workers() as cluster, Client(cluster) as client: yield client
+    with local_workers() as cluster, Client(cluster) as client:
+        yield client
 
 # %% ../nbs/16_cluster.ipynb #b421b626
 def run_parts(
-    task:Callable,            # (part, shared) to result; importable, so that a worker finds it
-    parts:Iterable,           # what distinguishes one call from another
-    make:Callable,            # () to what all parts share; raises where this worker must not take part
-    scheduler:str|None=None,  # None: this process; 'local': a worker a core; tcp://HOST:8786: a Dask scheduler
-    patience:float=60         # seconds without any worker after which the job is given up
-)->Iterator:                  # results, in the order in which they are ready
+    task: Callable,  # (part, shared) to result; importable, so that a worker finds it
+    parts: Iterable,  # what distinguishes one call from another
+    make: Callable,  # () to what all parts share; raises where this worker must not take part
+    scheduler: str
+    | None = None,  # None: this process; 'local': a worker a core; tcp://HOST:8786: a Dask scheduler
+    patience: float = 60,  # seconds without any worker after which the job is given up
+) -> Iterator:  # results, in the order in which they are ready
     "Run a task on every part. A part whose worker dies is run again by another; a part that fails ends the job, and so does a lack of workers (RuntimeError)."
     if scheduler is None:
         shared = make()
-        for part in parts: yield task(part, shared)
+        for part in parts:
+            yield task(part, shared)
         return
     from distributed import CancelledError, as_completed
+
     with _client(scheduler) as client:
-        futures = client.map(_part, list(parts), task=task, make=make, job=os.urandom(8).hex(), pure=False, batch_size=256)
+        futures = client.map(
+            _part,
+            list(parts),
+            task=task,
+            make=make,
+            job=os.urandom(8).hex(),
+            pure=False,
+            batch_size=256,
+        )
         ready = as_completed(futures)
-        del futures    # else a result stays in its worker until the last one is there
+        del futures  # else a result stays in its worker until the last one is there
         try:
             while ready.count():
                 _await(client, ready, patience)
                 yield next(ready).result()
-        except CancelledError as e: raise RuntimeError(f'the connection to the Dask scheduler {scheduler} is lost, and parts are left: run the job again') from e
+        except CancelledError as e:
+            raise RuntimeError(
+                f"the connection to the Dask scheduler {scheduler} is lost, and parts are left: run the job again"
+            ) from e
+
 
 def _await(client, ready, patience):
     "Wait until a part is done; raise where no worker could do one."
     asked = last = monotonic()
     while not ready.has_ready():
-        sleep(.05)
-        if (now := monotonic()) - asked < 1 or client.status != 'running': continue    # of a lost scheduler `ready` tells
+        sleep(0.05)
+        if (now := monotonic()) - asked < 1 or client.status != "running":
+            continue  # of a lost scheduler `ready` tells
         asked = now
         with suppress(OSError):
-            if client.nthreads(): last = now
-        if now - last > patience: raise RuntimeError(f'the Dask scheduler {client.scheduler.address} has had no worker for {patience:g} s, and parts are left: start workers (dask worker {client.scheduler.address}) and run the job again')
+            if client.nthreads():
+                last = now
+        if now - last > patience:
+            raise RuntimeError(
+                f"the Dask scheduler {client.scheduler.address} has had no worker for {patience:g} s, and parts are left: start workers (dask worker {client.scheduler.address}) and run the job again"
+            )
 
 # %% ../nbs/16_cluster.ipynb #46cd7561
 def _columns(columns):
     "A block's columns as an Arrow table whose types do not depend on what the block happens to hold."
     import pyarrow as pa
-    kinds = {'M': pa.date32(), 'i': pa.int64(), 'f': pa.float64()}
+
+    kinds = {"M": pa.date32(), "i": pa.int64(), "f": pa.float64()}
+
     def column(name, x):
-        kind = pa.int64() if name == 'personnes_a_charge' else kinds.get(x.dtype.kind, pa.string())
+        kind = pa.int64() if name == "personnes_a_charge" else kinds.get(x.dtype.kind, pa.string())
         return pa.array(x, kind, from_pandas=True)
+
     return pa.table({n: column(n, x) for n, x in columns.items()})
+
 
 def _write_block(number, where):
     import pyarrow.parquet as pq
     from fsspec.core import url_to_fs
+
     folder, n_clients, seed = where
     fs, root = url_to_fs(folder)
     block, rows = next(simulate(n_clients, seed, blocks=[number])), {}
-    for table, columns in (*block.tables.items(), ('verite', block.truth)):
-        with whole_file(fs, f'{root}/{table}/part-{number:06}.parquet') as f: pq.write_table(_columns(columns), f)
+    for table, columns in (*block.tables.items(), ("verite", block.truth)):
+        with whole_file(fs, f"{root}/{table}/part-{number:06}.parquet") as f:
+            pq.write_table(_columns(columns), f)
         rows[table] = len(next(iter(columns.values())))
     return rows
 
@@ -139,138 +211,232 @@ def _write_block(number, where):
 def _empty_folder(folder):
     "The file system and the path of a new folder."
     from fsspec.core import url_to_fs
+
     fs, root = url_to_fs(str(folder))
-    if fs.exists(root) and fs.ls(root): raise ValueError(f'{folder} is not empty: name a new folder')
+    if fs.exists(root) and fs.ls(root):
+        raise ValueError(f"{folder} is not empty: name a new folder")
     fs.makedirs(root, exist_ok=True)
     return fs, root
 
+
 def write_bank(
-    folder:str|Path,          # a folder or an fsspec address; a folder a table, a file a block: clients/part-000000.parquet …; verite/ apart
-    n_clients:int,            # clients
-    seed:int=0,               # see `bank.simulate`
-    scheduler:str|None=None,  # see `run_parts`; its workers must reach the folder
-    progress:bool=True        # a bar on stderr
-)->dict:                      # rows written, by table
+    folder: str
+    | Path,  # a folder or an fsspec address; a folder a table, a file a block: clients/part-000000.parquet …; verite/ apart
+    n_clients: int,  # clients
+    seed: int = 0,  # see `bank.simulate`
+    scheduler: str | None = None,  # see `run_parts`; its workers must reach the folder
+    progress: bool = True,  # a bar on stderr
+) -> dict:  # rows written, by table
     "Write a simulated bank to Parquet, in parts of 2 000 clients. The same rows as `bank.create_bank`, whatever the workers."
     from tqdm import tqdm
+
     fs, root = _empty_folder(folder)
-    for table in (*TABLES, 'verite'): fs.makedirs(f'{root}/{table}')
-    numbers, where, written = range(-(-n_clients//BLOCK_SIZE)), (fs.unstrip_protocol(root), n_clients, seed), dict.fromkeys((*TABLES, 'verite'), 0)
-    with tqdm(total=n_clients, unit=' clients', desc='simulated bank', disable=not progress) as bar:
+    for table in (*TABLES, "verite"):
+        fs.makedirs(f"{root}/{table}")
+    numbers, where, written = (
+        range(-(-n_clients // BLOCK_SIZE)),
+        (fs.unstrip_protocol(root), n_clients, seed),
+        dict.fromkeys((*TABLES, "verite"), 0),
+    )
+    with tqdm(total=n_clients, unit=" clients", desc="simulated bank", disable=not progress) as bar:
         for rows in run_parts(_write_block, numbers, lambda: where, scheduler):
-            for table, n in rows.items(): written[table] += n
-            bar.update(rows['clients'])
+            for table, n in rows.items():
+                written[table] += n
+            bar.update(rows["clients"])
     return written
 
 # %% ../nbs/16_cluster.ipynb #337352b5
-PART_ROWS = 100_000    # rows of a part, where its source can be cut
+PART_ROWS = 100_000  # rows of a part, where its source can be cut
+
 
 def portfolio_parts(
-    source:str,               # .csv or .parquet file, a folder of them, any fsspec address; or 'bank'
-    database_url:str|None=None    # of 'bank': see `database.database_url`
-)->list[dict]:                # what `score_part` needs of each, in order
+    source: str,  # .csv or .parquet file, a folder of them, any fsspec address; or 'bank'
+    database_url: str | None = None,  # of 'bank': see `database.database_url`
+) -> list[dict]:  # what `score_part` needs of each, in order
     "The parts of a portfolio; raises ValueError where a file is not one of applications."
-    if source == 'bank':
+    if source == "bank":
         engine = connect(database_url)
-        with engine.connect() as connection: ranges = application_ranges(connection, PART_ROWS)
-        return [{'kind': 'bank', 'name': f'applications after {after}', 'url': engine.url.render_as_string(hide_password=False), 'after': after, 'until': until} for after, until in ranges]
+        with engine.connect() as connection:
+            ranges = application_ranges(connection, PART_ROWS)
+        return [
+            {
+                "kind": "bank",
+                "name": f"applications after {after}",
+                "url": engine.url.render_as_string(hide_password=False),
+                "after": after,
+                "until": until,
+            }
+            for after, until in ranges
+        ]
     from fsspec.core import url_to_fs
+
     fs, root = url_to_fs(str(source))
-    files = sorted(f for f in fs.find(root) if f.endswith(('.csv', '.parquet')) and not f.rpartition('/')[2].startswith(('.', '_')))
-    if not files: raise ValueError(f'{source} is neither a .csv or .parquet file nor a folder that holds one')
+    files = sorted(
+        f
+        for f in fs.find(root)
+        if f.endswith((".csv", ".parquet")) and not f.rpartition("/")[2].startswith((".", "_"))
+    )
+    if not files:
+        raise ValueError(f"{source} is neither a .csv or .parquet file nor a folder that holds one")
     return [part for f in files for part in _file_parts(fs, f)]
 
+
 def _file_parts(fs, path):
-    common = {'name': path.rpartition('/')[2], 'url': fs.unstrip_protocol(path)}
-    with fs.open(path, 'rb') as raw:
-        if path.endswith('.csv'):
+    common = {"name": path.rpartition("/")[2], "url": fs.unstrip_protocol(path)}
+    with fs.open(path, "rb") as raw:
+        if path.endswith(".csv"):
             check_columns(path, next(csv_parts(raw, lambda n: None)))
-            return [common | {'kind': 'csv'}]
+            return [common | {"kind": "csv"}]
         import pyarrow.parquet as pq
+
         about = pq.read_metadata(raw)
     check_columns(path, about.schema.to_arrow_schema().names)
     parts, rows = [[]], 0
     for g in range(about.num_row_groups):
-        if rows >= PART_ROWS: parts.append([]); rows = 0
+        if rows >= PART_ROWS:
+            parts.append([])
+            rows = 0
         parts[-1].append(g)
         rows += about.row_group(g).num_rows
-    return [common | {'kind': 'parquet', 'groups': groups} for groups in parts]
+    return [common | {"kind": "parquet", "groups": groups} for groups in parts]
 
 # %% ../nbs/16_cluster.ipynb #cd61b4aa
 def score_part(
-    part:dict,                # from `portfolio_parts`, with its number
-    shared:dict               # {models, today, target}
-)->dict:                      # rows, and counts of classes, recommendations, alerts and errors by field
+    part: dict,  # from `portfolio_parts`, with its number
+    shared: dict,  # {models, today, target}
+) -> dict:  # rows, and counts of classes, recommendations, alerts and errors by field
     "Score one part into one file of Parquet."
     import fsspec
-    fs, root = fsspec.core.url_to_fs(shared['target'])
-    seen, counts = {'rows': 0, 'scored': 0, 'refused': 0}, {n: Counter() for n in ('classe_risque', 'recommandation', 'erreurs', 'est_atypique')}
+
+    fs, root = fsspec.core.url_to_fs(shared["target"])
+    seen, counts = (
+        {"rows": 0, "scored": 0, "refused": 0},
+        {n: Counter() for n in ("classe_risque", "recommandation", "erreurs", "est_atypique")},
+    )
     with _opened(part) as (names, parts, source):
         schema = answer_schema([n for n in names if n not in FIELDS] + list(ANSWER), source)
-        answers = _counted(scored_parts(parts, schema, shared['models'], shared['today'], seen), counts)
-        with whole_file(fs, f"{root}/part-{part['number']:06}.parquet") as f: write_parquet(f, schema, answers)
-    return {'part': part['number'], 'name': part['name'], **seen, 'alerts': counts.pop('est_atypique')[True], **{n: dict(c) for n, c in counts.items()}}
+        answers = _counted(
+            scored_parts(parts, schema, shared["models"], shared["today"], seen), counts
+        )
+        with whole_file(fs, f"{root}/part-{part['number']:06}.parquet") as f:
+            write_parquet(f, schema, answers)
+    return {
+        "part": part["number"],
+        "name": part["name"],
+        **seen,
+        "alerts": counts.pop("est_atypique")[True],
+        **{n: dict(c) for n, c in counts.items()},
+    }
+
 
 @contextmanager
 def _opened(part):
     "Column names, tables and Arrow schema of a part."
     import fsspec
-    import pyarrow as pa, pyarrow.parquet as pq
-    if part['kind'] == 'bank':
-        with connect(part['url']).connect() as connection:
-            rows = (d | {n: o[n] for n in ('demande_id', 'client_id')} for d, o in all_dossiers(connection, after=part['after'], until=part['until']))
-            yield ['demande_id', 'client_id', *FIELDS], _tables(rows), pa.schema([('demande_id', pa.int64()), ('client_id', pa.int64())])
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if part["kind"] == "bank":
+        with connect(part["url"]).connect() as connection:
+            rows = (
+                d | {n: o[n] for n in ("demande_id", "client_id")}
+                for d, o in all_dossiers(connection, after=part["after"], until=part["until"])
+            )
+            yield (
+                ["demande_id", "client_id", *FIELDS],
+                _tables(rows),
+                pa.schema([("demande_id", pa.int64()), ("client_id", pa.int64())]),
+            )
         return
-    with fsspec.open(part['url'], 'rb') as raw:
-        parts = csv_parts(raw, lambda n: None) if part['kind'] == 'csv' else parquet_parts(raw, lambda n: None, groups=part['groups'])
-        yield next(parts), parts, None if part['kind'] == 'csv' else pq.read_schema(raw)
+    with fsspec.open(part["url"], "rb") as raw:
+        parts = (
+            csv_parts(raw, lambda n: None)
+            if part["kind"] == "csv"
+            else parquet_parts(raw, lambda n: None, groups=part["groups"])
+        )
+        yield next(parts), parts, None if part["kind"] == "csv" else pq.read_schema(raw)
+
 
 def _tables(rows):
     "Dossiers as Arrow tables."
     import pyarrow as pa
-    while part := list(islice(rows, PART)): yield pa.table({n: [row[n] for row in part] for n in part[0]}), {}
+
+    while part := list(islice(rows, PART)):
+        yield pa.table({n: [row[n] for row in part] for n in part[0]}), {}
+
 
 def _counted(tables, counts):
     for table in tables:
-        for name in ('classe_risque', 'recommandation', 'est_atypique'):
-            counts[name].update({v['values']: v['counts'] for v in table[name].drop_null().value_counts().to_pylist()})
-        for text in table['erreurs'].drop_null().to_pylist():
-            counts['erreurs'].update({s.split(' ', 1)[0] if s.split(' ', 1)[0] in FIELDS else 'row' for s in text.split('; ')})
+        for name in ("classe_risque", "recommandation", "est_atypique"):
+            counts[name].update(
+                {
+                    v["values"]: v["counts"]
+                    for v in table[name].drop_null().value_counts().to_pylist()
+                }
+            )
+        for text in table["erreurs"].drop_null().to_pylist():
+            counts["erreurs"].update(
+                {
+                    s.split(" ", 1)[0] if s.split(" ", 1)[0] in FIELDS else "row"
+                    for s in text.split("; ")
+                }
+            )
         yield table
 
 # %% ../nbs/16_cluster.ipynb #dc4715b1
 def _load(artifacts, version, today, target):
     "What every part needs, where this process reproduces the golden rows of the version."
     models = load_models(artifacts, version)
-    if wrong := check_golden(models): raise RuntimeError(f'this worker must not score: {wrong[0]}; give it the same release of credit-risk')
-    return {'models': models, 'today': today, 'target': target}
+    if wrong := check_golden(models):
+        raise RuntimeError(
+            f"this worker must not score: {wrong[0]}; give it the same release of credit-risk"
+        )
+    return {"models": models, "today": today, "target": target}
+
 
 def score_portfolio(
-    source:str,               # see `portfolio_parts`
-    target:str,               # new folder or fsspec address: a file for each part, and _summary.json when all are there
-    artifacts:str|Path='artifacts',   # folder of versions, which the workers can read
-    version:str|None=None,    # default: the promoted one
-    scheduler:str|None=None,  # see `run_parts`
-    today:date|None=None,     # date_demande where a row has none; default: today
-    database_url:str|None=None,   # of the source 'bank'
-    progress:bool=True        # a bar on stderr
-)->dict:                      # version, parts, rows, scored, refused, alerts, and counts by class, recommendation and field in error
+    source: str,  # see `portfolio_parts`
+    target: str,  # new folder or fsspec address: a file for each part, and _summary.json when all are there
+    artifacts: str | Path = "artifacts",  # folder of versions, which the workers can read
+    version: str | None = None,  # default: the promoted one
+    scheduler: str | None = None,  # see `run_parts`
+    today: date | None = None,  # date_demande where a row has none; default: today
+    database_url: str | None = None,  # of the source 'bank'
+    progress: bool = True,  # a bar on stderr
+) -> dict:  # version, parts, rows, scored, refused, alerts, and counts by class, recommendation and field in error
     "Score a portfolio in parts, in bounded memory. Every answer is that of `POST /score`, to the last bit, whatever the partitioning."
     from tqdm import tqdm
+
     version, artifacts = version or current_version(artifacts), str(Path(artifacts).resolve())
-    parts = [part | {'number': i} for i, part in enumerate(portfolio_parts(source, database_url))]
+    parts = [part | {"number": i} for i, part in enumerate(portfolio_parts(source, database_url))]
     fs, root = _empty_folder(target)
     make = partial(_load, artifacts, version, today or date.today(), fs.unstrip_protocol(root))
-    total:dict = {'version': version, 'parts': 0, 'rows': 0, 'scored': 0, 'refused': 0, 'alerts': 0, 'classe_risque': Counter(), 'recommandation': Counter(), 'erreurs': Counter()}
-    with tqdm(total=len(parts), unit=' parts', desc='portfolio', disable=not progress) as bar:
+    total: dict = {
+        "version": version,
+        "parts": 0,
+        "rows": 0,
+        "scored": 0,
+        "refused": 0,
+        "alerts": 0,
+        "classe_risque": Counter(),
+        "recommandation": Counter(),
+        "erreurs": Counter(),
+    }
+    with tqdm(total=len(parts), unit=" parts", desc="portfolio", disable=not progress) as bar:
         for done in run_parts(score_part, parts, make, scheduler):
-            total['parts'] += 1
-            for n in ('rows', 'scored', 'refused', 'alerts'): total[n] += done[n]
-            for n in ('classe_risque', 'recommandation', 'erreurs'): total[n].update(done[n])
-            bar.set_postfix(rows=total['rows'], refresh=False)
+            total["parts"] += 1
+            for n in ("rows", "scored", "refused", "alerts"):
+                total[n] += done[n]
+            for n in ("classe_risque", "recommandation", "erreurs"):
+                total[n].update(done[n])
+            bar.set_postfix(rows=total["rows"], refresh=False)
             bar.update()
     for f in fs.ls(root, detail=False):
-        if f.rpartition('/')[2].startswith('.part-'): fs.rm(f)    # begun by a worker that was killed
-    summary = {n: dict(sorted(v.items())) if isinstance(v, Counter) else v for n, v in total.items()}
-    with whole_file(fs, f'{root}/_summary.json') as f: f.write(json.dumps(summary, ensure_ascii=False, indent=1).encode())
+        if f.rpartition("/")[2].startswith(".part-"):
+            fs.rm(f)  # begun by a worker that was killed
+    summary = {
+        n: dict(sorted(v.items())) if isinstance(v, Counter) else v for n, v in total.items()
+    }
+    with whole_file(fs, f"{root}/_summary.json") as f:
+        f.write(json.dumps(summary, ensure_ascii=False, indent=1).encode())
     return summary

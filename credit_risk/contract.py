@@ -15,180 +15,581 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any, Literal, Optional
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field as PydanticField, ValidationError, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, create_model
+from pydantic import Field as PydanticField
 
 # %% ../nbs/00_contract.ipynb #16b49278
 @dataclass(frozen=True)
 class Field:
     "One fact of a dossier, or one column of the bank's tables."
-    name:str                  # snake_case, French, no accents
-    section:str               # part of the dossier: client, compte or demande
-    kind:str                  # number, integer, date or category
-    libelle:str               # label in French
-    label:str                 # label in English
-    unite:str = ''            # unit in French, as read after the number
-    unit:str = ''             # unit in English, as read after the number
-    low:float|None = None     # smallest value allowed, in the unit
-    high:float|None = None    # largest value allowed, in the unit
-    categories:tuple = ()     # codes allowed, for a category
-    libelles:tuple = ()       # the codes in French words
-    labels:tuple = ()         # the codes in English words
-    required:bool = False     # must be known before anything can be scored
-    table:str|None = None     # table that stores it; None where SQL derives it from other rows
-    aide:str = ''             # hint in French
-    hint:str = ''             # hint in English
 
-    def rule(self,
-        lang:str='en'         # 'en' or 'fr'
-    )->str:                   # a sentence that names the field and the fix
+    name: str  # snake_case, French, no accents
+    section: str  # part of the dossier: client, compte or demande
+    kind: str  # number, integer, date or category
+    libelle: str  # label in French
+    label: str  # label in English
+    unite: str = ""  # unit in French, as read after the number
+    unit: str = ""  # unit in English, as read after the number
+    low: float | None = None  # smallest value allowed, in the unit
+    high: float | None = None  # largest value allowed, in the unit
+    categories: tuple = ()  # codes allowed, for a category
+    libelles: tuple = ()  # the codes in French words
+    labels: tuple = ()  # the codes in English words
+    required: bool = False  # must be known before anything can be scored
+    table: str | None = None  # table that stores it; None where SQL derives it from other rows
+    aide: str = ""  # hint in French
+    hint: str = ""  # hint in English
+
+    def rule(
+        self,
+        lang: str = "en",  # 'en' or 'fr'
+    ) -> str:  # a sentence that names the field and the fix
         "What a valid value is: the one text that the API, the page, the importer and the batch show."
-        fr, unit = lang == 'fr', self.unite if lang == 'fr' else self.unit
-        if self.kind == 'category':
+        fr, unit = lang == "fr", self.unite if lang == "fr" else self.unit
+        if self.kind == "category":
             return f"{self.name} {'doit être l’un de' if fr else 'must be one of'} {', '.join(self.categories)}"
-        if self.kind == 'date':
+        if self.kind == "date":
             return f"{self.name} {'doit être une date AAAA-MM-JJ' if fr else 'must be a date YYYY-MM-DD'}"
-        kind = {('number','en'): 'a number', ('integer','en'): 'a whole number',
-                ('number','fr'): 'un nombre', ('integer','fr'): 'un nombre entier'}[self.kind, lang]
-        low, high = (f"{x:,.10g}".replace(',', '\u202f') for x in (self.low, self.high))
-        text = f"doit être {kind} entre {low} et {high}" if fr else f"must be {kind} between {low} and {high}"
+        kind = {
+            ("number", "en"): "a number",
+            ("integer", "en"): "a whole number",
+            ("number", "fr"): "un nombre",
+            ("integer", "fr"): "un nombre entier",
+        }[self.kind, lang]
+        low, high = (f"{x:,.10g}".replace(",", "\u202f") for x in (self.low, self.high))
+        text = (
+            f"doit être {kind} entre {low} et {high}"
+            if fr
+            else f"must be {kind} between {low} and {high}"
+        )
         return f"{self.name} {text} {unit}".rstrip()
 
-    def word(self,
-        code,                 # one of `categories`; any other is returned as it is
-        lang:str='en'         # 'en' or 'fr'
-    )->str:
+    def word(
+        self,
+        code,  # one of `categories`; any other is returned as it is
+        lang: str = "en",  # 'en' or 'fr'
+    ) -> str:
         "A code in words."
-        words = self.libelles if lang == 'fr' else self.labels
-        return words[self.categories.index(code)] if code in self.categories and words else str(code)
+        words = self.libelles if lang == "fr" else self.labels
+        return (
+            words[self.categories.index(code)] if code in self.categories and words else str(code)
+        )
 
 # %% ../nbs/00_contract.ipynb #a1c0a746
-_EUR, _EURM = ('euros', 'euros'), ('euros par mois', 'euros a month')
+_EUR, _EURM = ("euros", "euros"), ("euros par mois", "euros a month")
 
-def _number(section, name, libelle, label, units, low, high, kind='number', **kw):
+
+def _number(section, name, libelle, label, units, low, high, kind="number", **kw):
     return Field(name, section, kind, libelle, label, *units, low, high, **kw)
+
 
 def _category(section, name, libelle, label, codes, **kw):
     "`codes` maps each code to its words, 'French | English'."
-    libelles, labels = zip(*(words.split(' | ') for words in codes.values()))
-    return Field(name, section, 'category', libelle, label, categories=tuple(codes), libelles=libelles, labels=labels, **kw)
+    libelles, labels = zip(*(words.split(" | ") for words in codes.values()))
+    return Field(
+        name,
+        section,
+        "category",
+        libelle,
+        label,
+        categories=tuple(codes),
+        libelles=libelles,
+        labels=labels,
+        **kw,
+    )
+
 
 def _date(section, name, libelle, label, **kw):
-    return Field(name, section, 'date', libelle, label, **kw)
+    return Field(name, section, "date", libelle, label, **kw)
 
 # %% ../nbs/00_contract.ipynb #2dc3c7fc
 CLIENT = (
-    _date('client', 'date_naissance', 'Date de naissance', 'Date of birth', required=True, table='clients'),
-    _category('client', 'situation_familiale', 'Situation familiale', 'Marital status',
-              {'celibataire': 'célibataire | single', 'marie': 'marié(e) | married',
-               'pacse': 'pacsé(e) | civil partnership', 'divorce': 'divorcé(e) | divorced',
-               'veuf': 'veuf, veuve | widowed'}, table='clients'),
-    _number('client', 'personnes_a_charge', 'Personnes à charge', 'Dependants', ('personnes', 'people'), 0, 20, 'integer', table='clients'),
-    _category('client', 'statut_logement', 'Logement', 'Housing', {'proprietaire': 'propriétaire | owner',
-               'accedant': 'accédant à la propriété | owner with a mortgage', 'locataire': 'locataire | tenant',
-               'heberge': 'hébergé(e) | housed free of charge'}, table='clients'),
-    _category('client', 'statut_emploi', 'Emploi', 'Employment',
-              {'cdi': 'CDI | permanent contract', 'cdd': 'CDD | fixed-term contract',
-               'interim': 'intérim | temporary agency', 'fonctionnaire': 'fonctionnaire | civil servant',
-               'independant': 'indépendant(e) | self-employed', 'retraite': 'retraité(e) | retired',
-               'etudiant': 'étudiant(e) | student', 'sans_emploi': 'sans emploi | out of work'}, table='clients'),
-    _date('client', 'date_embauche', 'Date d’embauche', 'Start of the present job', table='clients',
-          aide='vide si sans emploi ou retraité', hint='empty when retired or out of work'),
-    _number('client', 'revenu_mensuel', 'Revenu net mensuel', 'Net monthly income', _EURM, 0, 1_000_000, table='clients'),
-    _number('client', 'charges_mensuelles', 'Charges mensuelles', 'Monthly commitments', _EURM, 0, 1_000_000, table='clients',
-            aide='loyer et crédits en cours, ici ou ailleurs', hint='rent and running loans, here or elsewhere'),
-    _number('client', 'nb_prets_rembourses', 'Prêts déjà remboursés', 'Loans repaid before', ('prêts', 'loans'), 0, 1_000, 'integer'),
-    _number('client', 'nb_prets_en_cours', 'Prêts en cours', 'Loans running', ('prêts', 'loans'), 0, 1_000, 'integer'),
-    _number('client', 'nb_prets_defaut', 'Prêts en défaut', 'Loans defaulted before', ('prêts', 'loans'), 0, 1_000, 'integer'),
-    _number('client', 'nb_demandes_12m', 'Demandes sur 12 mois', 'Applications in the last 12 months', ('demandes', 'applications'), 0, 1_000, 'integer'),
-    _number('client', 'nb_jumeaux', 'Demandeurs jumeaux', 'Twin applicants', ('clients', 'clients'), 0, 1_000, 'integer',
-            aide='autres clients de même date de naissance et de même revenu, demandeurs ce mois-ci ou le mois précédent',
-            hint='other clients of the same date of birth and income who applied this month or the month before'),
+    _date(
+        "client",
+        "date_naissance",
+        "Date de naissance",
+        "Date of birth",
+        required=True,
+        table="clients",
+    ),
+    _category(
+        "client",
+        "situation_familiale",
+        "Situation familiale",
+        "Marital status",
+        {
+            "celibataire": "célibataire | single",
+            "marie": "marié(e) | married",
+            "pacse": "pacsé(e) | civil partnership",
+            "divorce": "divorcé(e) | divorced",
+            "veuf": "veuf, veuve | widowed",
+        },
+        table="clients",
+    ),
+    _number(
+        "client",
+        "personnes_a_charge",
+        "Personnes à charge",
+        "Dependants",
+        ("personnes", "people"),
+        0,
+        20,
+        "integer",
+        table="clients",
+    ),
+    _category(
+        "client",
+        "statut_logement",
+        "Logement",
+        "Housing",
+        {
+            "proprietaire": "propriétaire | owner",
+            "accedant": "accédant à la propriété | owner with a mortgage",
+            "locataire": "locataire | tenant",
+            "heberge": "hébergé(e) | housed free of charge",
+        },
+        table="clients",
+    ),
+    _category(
+        "client",
+        "statut_emploi",
+        "Emploi",
+        "Employment",
+        {
+            "cdi": "CDI | permanent contract",
+            "cdd": "CDD | fixed-term contract",
+            "interim": "intérim | temporary agency",
+            "fonctionnaire": "fonctionnaire | civil servant",
+            "independant": "indépendant(e) | self-employed",
+            "retraite": "retraité(e) | retired",
+            "etudiant": "étudiant(e) | student",
+            "sans_emploi": "sans emploi | out of work",
+        },
+        table="clients",
+    ),
+    _date(
+        "client",
+        "date_embauche",
+        "Date d’embauche",
+        "Start of the present job",
+        table="clients",
+        aide="vide si sans emploi ou retraité",
+        hint="empty when retired or out of work",
+    ),
+    _number(
+        "client",
+        "revenu_mensuel",
+        "Revenu net mensuel",
+        "Net monthly income",
+        _EURM,
+        0,
+        1_000_000,
+        table="clients",
+    ),
+    _number(
+        "client",
+        "charges_mensuelles",
+        "Charges mensuelles",
+        "Monthly commitments",
+        _EURM,
+        0,
+        1_000_000,
+        table="clients",
+        aide="loyer et crédits en cours, ici ou ailleurs",
+        hint="rent and running loans, here or elsewhere",
+    ),
+    _number(
+        "client",
+        "nb_prets_rembourses",
+        "Prêts déjà remboursés",
+        "Loans repaid before",
+        ("prêts", "loans"),
+        0,
+        1_000,
+        "integer",
+    ),
+    _number(
+        "client",
+        "nb_prets_en_cours",
+        "Prêts en cours",
+        "Loans running",
+        ("prêts", "loans"),
+        0,
+        1_000,
+        "integer",
+    ),
+    _number(
+        "client",
+        "nb_prets_defaut",
+        "Prêts en défaut",
+        "Loans defaulted before",
+        ("prêts", "loans"),
+        0,
+        1_000,
+        "integer",
+    ),
+    _number(
+        "client",
+        "nb_demandes_12m",
+        "Demandes sur 12 mois",
+        "Applications in the last 12 months",
+        ("demandes", "applications"),
+        0,
+        1_000,
+        "integer",
+    ),
+    _number(
+        "client",
+        "nb_jumeaux",
+        "Demandeurs jumeaux",
+        "Twin applicants",
+        ("clients", "clients"),
+        0,
+        1_000,
+        "integer",
+        aide="autres clients de même date de naissance et de même revenu, demandeurs ce mois-ci ou le mois précédent",
+        hint="other clients of the same date of birth and income who applied this month or the month before",
+    ),
 )
 
 # %% ../nbs/00_contract.ipynb #45841c8c
 COMPTE = (
-    _date('compte', 'date_ouverture', 'Ouverture du compte', 'Account opened on', table='comptes'),
-    _number('compte', 'decouvert_autorise', 'Découvert autorisé', 'Authorised overdraft', _EUR, 0, 1_000_000, table='comptes'),
-    _number('compte', 'nb_comptes', 'Comptes', 'Accounts', ('comptes', 'accounts'), 0, 1_000, 'integer'),
-    _number('compte', 'epargne', 'Épargne', 'Savings', _EUR, 0, 100_000_000,
-            aide='solde moyen des comptes d’épargne le mois précédent', hint='mean balance of savings accounts in the previous month'),
-    _number('compte', 'nb_releves_12m', 'Relevés sur 12 mois', 'Statements over 12 months', ('mois', 'months'), 0, 12, 'integer',
-            aide='mois complets disponibles avant la demande', hint='complete months available before the application'),
-    _number('compte', 'solde_moyen_3m', 'Solde moyen sur 3 mois', 'Mean balance over 3 months', _EUR, -10_000_000, 100_000_000),
-    _number('compte', 'solde_moyen_12m', 'Solde moyen sur 12 mois', 'Mean balance over 12 months', _EUR, -10_000_000, 100_000_000),
-    _number('compte', 'solde_min_12m', 'Solde le plus bas sur 12 mois', 'Lowest balance over 12 months', _EUR, -10_000_000, 100_000_000),
-    _number('compte', 'solde_max_12m', 'Meilleur mois sur 12 mois', 'Best monthly balance over 12 months', _EUR, -10_000_000, 100_000_000,
-            aide='le plus haut des soldes moyens mensuels', hint='the highest of the monthly mean balances'),
-    _number('compte', 'credits_moyens_12m', 'Crédits mensuels moyens', 'Mean monthly credits', _EURM, 0, 100_000_000),
-    _number('compte', 'debits_moyens_12m', 'Débits mensuels moyens', 'Mean monthly debits', _EURM, 0, 100_000_000),
-    _number('compte', 'jours_decouvert_12m', 'Jours à découvert sur 12 mois', 'Days overdrawn over 12 months', ('jours', 'days'), 0, 366, 'integer'),
-    _number('compte', 'jours_decouvert_3m', 'Jours à découvert sur 3 mois', 'Days overdrawn over 3 months', ('jours', 'days'), 0, 93, 'integer'),
-    _number('compte', 'nb_rejets_12m', 'Rejets sur 12 mois', 'Rejected payments over 12 months', ('rejets', 'payments'), 0, 10_000, 'integer'),
-    _number('compte', 'nb_rejets_3m', 'Rejets sur 3 mois', 'Rejected payments over 3 months', ('rejets', 'payments'), 0, 10_000, 'integer'),
-    _number('compte', 'mois_depuis_rejet', 'Mois depuis le dernier rejet', 'Months since the last rejected payment', ('mois', 'months'), 1, 12, 'integer',
-            aide='vide si aucun rejet sur 12 mois', hint='empty when there was none in 12 months'),
+    _date("compte", "date_ouverture", "Ouverture du compte", "Account opened on", table="comptes"),
+    _number(
+        "compte",
+        "decouvert_autorise",
+        "Découvert autorisé",
+        "Authorised overdraft",
+        _EUR,
+        0,
+        1_000_000,
+        table="comptes",
+    ),
+    _number(
+        "compte", "nb_comptes", "Comptes", "Accounts", ("comptes", "accounts"), 0, 1_000, "integer"
+    ),
+    _number(
+        "compte",
+        "epargne",
+        "Épargne",
+        "Savings",
+        _EUR,
+        0,
+        100_000_000,
+        aide="solde moyen des comptes d’épargne le mois précédent",
+        hint="mean balance of savings accounts in the previous month",
+    ),
+    _number(
+        "compte",
+        "nb_releves_12m",
+        "Relevés sur 12 mois",
+        "Statements over 12 months",
+        ("mois", "months"),
+        0,
+        12,
+        "integer",
+        aide="mois complets disponibles avant la demande",
+        hint="complete months available before the application",
+    ),
+    _number(
+        "compte",
+        "solde_moyen_3m",
+        "Solde moyen sur 3 mois",
+        "Mean balance over 3 months",
+        _EUR,
+        -10_000_000,
+        100_000_000,
+    ),
+    _number(
+        "compte",
+        "solde_moyen_12m",
+        "Solde moyen sur 12 mois",
+        "Mean balance over 12 months",
+        _EUR,
+        -10_000_000,
+        100_000_000,
+    ),
+    _number(
+        "compte",
+        "solde_min_12m",
+        "Solde le plus bas sur 12 mois",
+        "Lowest balance over 12 months",
+        _EUR,
+        -10_000_000,
+        100_000_000,
+    ),
+    _number(
+        "compte",
+        "solde_max_12m",
+        "Meilleur mois sur 12 mois",
+        "Best monthly balance over 12 months",
+        _EUR,
+        -10_000_000,
+        100_000_000,
+        aide="le plus haut des soldes moyens mensuels",
+        hint="the highest of the monthly mean balances",
+    ),
+    _number(
+        "compte",
+        "credits_moyens_12m",
+        "Crédits mensuels moyens",
+        "Mean monthly credits",
+        _EURM,
+        0,
+        100_000_000,
+    ),
+    _number(
+        "compte",
+        "debits_moyens_12m",
+        "Débits mensuels moyens",
+        "Mean monthly debits",
+        _EURM,
+        0,
+        100_000_000,
+    ),
+    _number(
+        "compte",
+        "jours_decouvert_12m",
+        "Jours à découvert sur 12 mois",
+        "Days overdrawn over 12 months",
+        ("jours", "days"),
+        0,
+        366,
+        "integer",
+    ),
+    _number(
+        "compte",
+        "jours_decouvert_3m",
+        "Jours à découvert sur 3 mois",
+        "Days overdrawn over 3 months",
+        ("jours", "days"),
+        0,
+        93,
+        "integer",
+    ),
+    _number(
+        "compte",
+        "nb_rejets_12m",
+        "Rejets sur 12 mois",
+        "Rejected payments over 12 months",
+        ("rejets", "payments"),
+        0,
+        10_000,
+        "integer",
+    ),
+    _number(
+        "compte",
+        "nb_rejets_3m",
+        "Rejets sur 3 mois",
+        "Rejected payments over 3 months",
+        ("rejets", "payments"),
+        0,
+        10_000,
+        "integer",
+    ),
+    _number(
+        "compte",
+        "mois_depuis_rejet",
+        "Mois depuis le dernier rejet",
+        "Months since the last rejected payment",
+        ("mois", "months"),
+        1,
+        12,
+        "integer",
+        aide="vide si aucun rejet sur 12 mois",
+        hint="empty when there was none in 12 months",
+    ),
 )
 
 # %% ../nbs/00_contract.ipynb #8418848e
 DEMANDE = (
-    _date('demande', 'date_demande', 'Date de la demande', 'Date of the application', table='demandes_de_pret',
-          aide='aujourd’hui si vide', hint='today when empty'),
-    _number('demande', 'montant', 'Montant demandé', 'Amount', _EUR, 100, 1_000_000, required=True, table='demandes_de_pret'),
-    _number('demande', 'duree_mois', 'Durée', 'Term', ('mois', 'months'), 1, 420, 'integer', required=True, table='demandes_de_pret'),
-    _number('demande', 'taux_annuel', 'Taux annuel', 'Annual rate', ('% par an', '% a year'), 0, 30, table='demandes_de_pret'),
-    _number('demande', 'mensualite', 'Mensualité', 'Monthly instalment', _EURM, 0, 1_000_000, table='demandes_de_pret',
-            aide='calculée depuis le montant, la durée et le taux si vide', hint='computed from amount, term and rate when empty'),
-    _category('demande', 'objet', 'Objet du prêt', 'Purpose', {'auto': 'auto | car', 'travaux': 'travaux | home improvement',
-               'equipement': 'équipement | household goods', 'personnel': 'personnel | personal',
-               'etudes': 'études | studies', 'regroupement': 'regroupement de crédits | debt consolidation'}, table='demandes_de_pret'),
-    _category('demande', 'canal', 'Canal', 'Channel', {'agence': 'agence | branch', 'en_ligne': 'en ligne | online', 'telephone': 'téléphone | telephone',
-               'courtier': 'courtier | broker'}, table='demandes_de_pret'),
+    _date(
+        "demande",
+        "date_demande",
+        "Date de la demande",
+        "Date of the application",
+        table="demandes_de_pret",
+        aide="aujourd’hui si vide",
+        hint="today when empty",
+    ),
+    _number(
+        "demande",
+        "montant",
+        "Montant demandé",
+        "Amount",
+        _EUR,
+        100,
+        1_000_000,
+        required=True,
+        table="demandes_de_pret",
+    ),
+    _number(
+        "demande",
+        "duree_mois",
+        "Durée",
+        "Term",
+        ("mois", "months"),
+        1,
+        420,
+        "integer",
+        required=True,
+        table="demandes_de_pret",
+    ),
+    _number(
+        "demande",
+        "taux_annuel",
+        "Taux annuel",
+        "Annual rate",
+        ("% par an", "% a year"),
+        0,
+        30,
+        table="demandes_de_pret",
+    ),
+    _number(
+        "demande",
+        "mensualite",
+        "Mensualité",
+        "Monthly instalment",
+        _EURM,
+        0,
+        1_000_000,
+        table="demandes_de_pret",
+        aide="calculée depuis le montant, la durée et le taux si vide",
+        hint="computed from amount, term and rate when empty",
+    ),
+    _category(
+        "demande",
+        "objet",
+        "Objet du prêt",
+        "Purpose",
+        {
+            "auto": "auto | car",
+            "travaux": "travaux | home improvement",
+            "equipement": "équipement | household goods",
+            "personnel": "personnel | personal",
+            "etudes": "études | studies",
+            "regroupement": "regroupement de crédits | debt consolidation",
+        },
+        table="demandes_de_pret",
+    ),
+    _category(
+        "demande",
+        "canal",
+        "Canal",
+        "Channel",
+        {
+            "agence": "agence | branch",
+            "en_ligne": "en ligne | online",
+            "telephone": "téléphone | telephone",
+            "courtier": "courtier | broker",
+        },
+        table="demandes_de_pret",
+    ),
 )
 
 # %% ../nbs/00_contract.ipynb #3d8b49f9
-SECTIONS = {'client': CLIENT, 'compte': COMPTE, 'demande': DEMANDE}
+SECTIONS = {"client": CLIENT, "compte": COMPTE, "demande": DEMANDE}
 FIELDS = {f.name: f for fields in SECTIONS.values() for f in fields}
 
 # %% ../nbs/00_contract.ipynb #48f128ee
-assert len(FIELDS) == sum(map(len, SECTIONS.values())), 'a field name is used twice'
+assert len(FIELDS) == sum(map(len, SECTIONS.values())), "a field name is used twice"
 
 # %% ../nbs/00_contract.ipynb #67b5c90f
-STATUTS = ('Remboursé', 'Défaut')    # statut_pret; NULL while the loan runs or when it was refused
+STATUTS = ("Remboursé", "Défaut")  # statut_pret; NULL while the loan runs or when it was refused
 
 BANK_ONLY = (
-    _category('client', 'sexe', 'Sexe', 'Sex', {'F': 'femme | woman', 'H': 'homme | man'}, table='clients'),
-    _category('compte', 'type_compte', 'Type de compte', 'Account type', {'courant': 'courant | current', 'epargne': 'épargne | savings'}, table='comptes'),
-    _number('compte', 'jours_decouvert', 'Jours à découvert', 'Days overdrawn in the month', ('jours', 'days'), 0, 31, 'integer', table='releves_mensuels'),
-    _number('compte', 'nb_rejets', 'Rejets', 'Rejected payments in the month', ('rejets', 'payments'), 0, 1_000, 'integer', table='releves_mensuels'),
-    _category('demande', 'decision', 'Décision', 'Decision', {'acceptee': 'acceptée | accepted', 'refusee': 'refusée | refused'}, table='demandes_de_pret'),
-    Field('statut_pret', 'demande', 'category', 'Statut du prêt', 'Loan status', categories=STATUTS, table='demandes_de_pret'),
+    _category(
+        "client", "sexe", "Sexe", "Sex", {"F": "femme | woman", "H": "homme | man"}, table="clients"
+    ),
+    _category(
+        "compte",
+        "type_compte",
+        "Type de compte",
+        "Account type",
+        {"courant": "courant | current", "epargne": "épargne | savings"},
+        table="comptes",
+    ),
+    _number(
+        "compte",
+        "jours_decouvert",
+        "Jours à découvert",
+        "Days overdrawn in the month",
+        ("jours", "days"),
+        0,
+        31,
+        "integer",
+        table="releves_mensuels",
+    ),
+    _number(
+        "compte",
+        "nb_rejets",
+        "Rejets",
+        "Rejected payments in the month",
+        ("rejets", "payments"),
+        0,
+        1_000,
+        "integer",
+        table="releves_mensuels",
+    ),
+    _category(
+        "demande",
+        "decision",
+        "Décision",
+        "Decision",
+        {"acceptee": "acceptée | accepted", "refusee": "refusée | refused"},
+        table="demandes_de_pret",
+    ),
+    Field(
+        "statut_pret",
+        "demande",
+        "category",
+        "Statut du prêt",
+        "Loan status",
+        categories=STATUTS,
+        table="demandes_de_pret",
+    ),
 )
 
 # %% ../nbs/00_contract.ipynb #3f3d890a
-AGE_MIN, AGE_MAX = 18, 100    # years on the day of the application
-WORK_AGE = 14                 # years on the day of hiring
+AGE_MIN, AGE_MAX = 18, 100  # years on the day of the application
+WORK_AGE = 14  # years on the day of hiring
+
 
 def years_between(
-    start:date,               # earlier date
-    end:date,                 # later date
-)->int:                       # whole years, as a birthday counts them
+    start: date,  # earlier date
+    end: date,  # later date
+) -> int:  # whole years, as a birthday counts them
     "Completed years from `start` to `end`."
     return end.year - start.year - ((end.month, end.day) < (start.month, start.day))
 
+
 def disagreements(
-    facts:dict,               # flat dossier, or the part of it that is valid: field name to value
-    today:date,               # no application can be later
-)->dict[str,str]:             # field name to a sentence that says the fix
+    facts: dict,  # flat dossier, or the part of it that is valid: field name to value
+    today: date,  # no application can be later
+) -> dict[str, str]:  # field name to a sentence that says the fix
     "Facts that are each well formed and cannot be true together."
-    born, hired, opened, asked = (facts.get(n) for n in ('date_naissance', 'date_embauche', 'date_ouverture', 'date_demande'))
+    born, hired, opened, asked = (
+        facts.get(n) for n in ("date_naissance", "date_embauche", "date_ouverture", "date_demande")
+    )
     asked, bad = asked or today, {}
-    if asked > today: bad['date_demande'] = f"date_demande must not be later than today, {today}"
+    if asked > today:
+        bad["date_demande"] = f"date_demande must not be later than today, {today}"
     if born and not AGE_MIN <= years_between(born, asked) <= AGE_MAX:
-        bad['date_naissance'] = f"date_naissance must make the client {AGE_MIN} to {AGE_MAX} years old on {asked}"
-    if hired and hired > asked: bad['date_embauche'] = f"date_embauche must not be later than date_demande, {asked}"
-    if hired and born and years_between(born, hired) < WORK_AGE: bad['date_embauche'] = f"date_embauche must be at least {WORK_AGE} years after date_naissance"
-    if opened and opened > asked: bad['date_ouverture'] = f"date_ouverture must not be later than date_demande, {asked}"
-    for short, long in (('jours_decouvert_3m', 'jours_decouvert_12m'), ('nb_rejets_3m', 'nb_rejets_12m')):
+        bad["date_naissance"] = (
+            f"date_naissance must make the client {AGE_MIN} to {AGE_MAX} years old on {asked}"
+        )
+    if hired and hired > asked:
+        bad["date_embauche"] = f"date_embauche must not be later than date_demande, {asked}"
+    if hired and born and years_between(born, hired) < WORK_AGE:
+        bad["date_embauche"] = (
+            f"date_embauche must be at least {WORK_AGE} years after date_naissance"
+        )
+    if opened and opened > asked:
+        bad["date_ouverture"] = f"date_ouverture must not be later than date_demande, {asked}"
+    for short, long in (
+        ("jours_decouvert_3m", "jours_decouvert_12m"),
+        ("nb_rejets_3m", "nb_rejets_12m"),
+    ):
         if None not in (facts.get(short), facts.get(long)) and facts[short] > facts[long]:
             bad[short] = f"{short} must not be larger than {long}"
     return bad
@@ -196,89 +597,174 @@ def disagreements(
 # %% ../nbs/00_contract.ipynb #b4b74775
 def _iso_date(value):
     "Only YYYY-MM-DD: pydantic would also read a number as seconds since 1970."
-    if not isinstance(value, str) or not re.fullmatch(r'\d{4}-\d\d-\d\d', value, re.ASCII): raise ValueError('not a date')
+    if not isinstance(value, str) or not re.fullmatch(r"\d{4}-\d\d-\d\d", value, re.ASCII):
+        raise ValueError("not a date")
     return date.fromisoformat(value)
 
+
 def _annotation(f):
-    extra = {'x-libelle': f.libelle, 'x-label': f.label, 'x-unite': f.unite, 'x-unit': f.unit, 'x-aide': f.aide, 'x-hint': f.hint,
-             'x-libelles': dict(zip(f.categories, f.libelles)), 'x-labels': dict(zip(f.categories, f.labels)), 'x-rule': f.rule('en'), 'x-regle': f.rule('fr'), 'x-required': f.required}
+    extra = {
+        "x-libelle": f.libelle,
+        "x-label": f.label,
+        "x-unite": f.unite,
+        "x-unit": f.unit,
+        "x-aide": f.aide,
+        "x-hint": f.hint,
+        "x-libelles": dict(zip(f.categories, f.libelles)),
+        "x-labels": dict(zip(f.categories, f.labels)),
+        "x-rule": f.rule("en"),
+        "x-regle": f.rule("fr"),
+        "x-required": f.required,
+    }
     common = dict(title=f.label, description=f.rule(), json_schema_extra=extra)
-    if f.kind == 'category': t = Annotated[Literal[f.categories], PydanticField(**common)]
-    elif f.kind == 'date': t = Annotated[date, BeforeValidator(_iso_date, json_schema_input_type=str), PydanticField(**common)]
-    else: t = Annotated[int if f.kind == 'integer' else float, PydanticField(ge=f.low, le=f.high, strict=True, allow_inf_nan=False, **common)]
+    if f.kind == "category":
+        t = Annotated[Literal[f.categories], PydanticField(**common)]
+    elif f.kind == "date":
+        t = Annotated[
+            date, BeforeValidator(_iso_date, json_schema_input_type=str), PydanticField(**common)
+        ]
+    else:
+        t = Annotated[
+            int if f.kind == "integer" else float,
+            PydanticField(ge=f.low, le=f.high, strict=True, allow_inf_nan=False, **common),
+        ]
     return (t, ...) if f.required else (Optional[t], None)
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra='forbid')
 
-Client, Compte, Demande = (create_model(n.capitalize(), __base__=_Section, **{f.name: _annotation(f) for f in fields})
-                           for n, fields in SECTIONS.items())
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+Client, Compte, Demande = (
+    create_model(n.capitalize(), __base__=_Section, **{f.name: _annotation(f) for f in fields})
+    for n, fields in SECTIONS.items()
+)
 
 # %% ../nbs/00_contract.ipynb #3ca973d0
-_Scenario = Annotated[Optional[str], PydanticField(strict=True, max_length=40, title='Scenario', description='scenario must be the name of a scenario that the model version holds; the answer then has point_in_time')]
+_Scenario = Annotated[
+    Optional[str],
+    PydanticField(
+        strict=True,
+        max_length=40,
+        title="Scenario",
+        description="scenario must be the name of a scenario that the model version holds; the answer then has point_in_time",
+    ),
+]
+
 
 class InlineRequest(_Section):
     "An application with its facts inline."
-    client:Client
-    compte:Compte = PydanticField(default_factory=Compte)
-    demande:Demande
-    scenario:_Scenario = None
+
+    client: Client
+    compte: Compte = PydanticField(default_factory=Compte)
+    demande: Demande
+    scenario: _Scenario = None
+
 
 class ClientRequest(_Section):
     "An application of a client of the bank, whose facts are read from the database as of date_demande."
-    client_id:Annotated[int, PydanticField(strict=True, ge=1, le=2**31-1, title='Client', description='client_id must be a whole number between 1 and 2147483647')]
-    demande:Demande
-    scenario:_Scenario = None
+
+    client_id: Annotated[
+        int,
+        PydanticField(
+            strict=True,
+            ge=1,
+            le=2**31 - 1,
+            title="Client",
+            description="client_id must be a whole number between 1 and 2147483647",
+        ),
+    ]
+    demande: Demande
+    scenario: _Scenario = None
 
 # %% ../nbs/00_contract.ipynb #52a4168b
 class BadRequest(ValueError):
     "Every problem of a request at once."
-    def __init__(self,
-        errors:list[dict],    # [{pointer, detail}]: JSON pointer (RFC 6901) and a sentence that says the fix
+
+    def __init__(
+        self,
+        errors: list[
+            dict
+        ],  # [{pointer, detail}]: JSON pointer (RFC 6901) and a sentence that says the fix
     ):
         self.errors = errors
-        super().__init__('; '.join(e['detail'] for e in errors))
+        super().__init__("; ".join(e["detail"] for e in errors))
+
 
 def _sentence(err, loc):
-    if not loc: return 'the body must be a JSON object with client and demande, or client_id and demande'
-    name, kind = str(loc[-1]), err['type']
-    f, where = FIELDS.get(name), '.'.join(str(x) for x in loc[:-1]) or 'the body'
-    if kind == 'extra_forbidden': return f"{name[:60]} is not a field of {where}"
-    if kind == 'missing' and f: return f"{name} is required: {f.rule()}"
-    if kind == 'missing': return f"{name} is required in {where}"
-    if f and len(loc) > 1: return f.rule()
-    if name == 'scenario': return 'scenario must be a text of at most 40 characters'
-    if name == 'client_id': return 'client_id must be a whole number between 1 and 2147483647'
+    if not loc:
+        return "the body must be a JSON object with client and demande, or client_id and demande"
+    name, kind = str(loc[-1]), err["type"]
+    f, where = FIELDS.get(name), ".".join(str(x) for x in loc[:-1]) or "the body"
+    if kind == "extra_forbidden":
+        return f"{name[:60]} is not a field of {where}"
+    if kind == "missing" and f:
+        return f"{name} is required: {f.rule()}"
+    if kind == "missing":
+        return f"{name} is required in {where}"
+    if f and len(loc) > 1:
+        return f.rule()
+    if name == "scenario":
+        return "scenario must be a text of at most 40 characters"
+    if name == "client_id":
+        return "client_id must be a whole number between 1 and 2147483647"
     return f"{name[:60]} must be a JSON object"
 
 # %% ../nbs/00_contract.ipynb #bf042a64
 def flatten(
-    request:InlineRequest,    # a valid request
-    today:date,               # date_demande where the request leaves it out
-)->dict:                      # flat dossier: every field of `FIELDS`, None where unknown
+    request: InlineRequest,  # a valid request
+    today: date,  # date_demande where the request leaves it out
+) -> dict:  # flat dossier: every field of `FIELDS`, None where unknown
     "The dossier of an inline request."
     facts = {}
-    for section in (request.client, request.compte, request.demande): facts.update(section.__dict__)
-    facts['date_demande'] = facts['date_demande'] or today
+    for section in (request.client, request.compte, request.demande):
+        facts.update(section.__dict__)
+    facts["date_demande"] = facts["date_demande"] or today
     return facts
 
+
 def parse_request(
-    body:Any,                 # decoded JSON
-    today:date,               # the day of the decision
-)->tuple[int|None,dict]:      # client_id (None when inline) and the facts: a flat dossier, or those of `demande` alone
+    body: Any,  # decoded JSON
+    today: date,  # the day of the decision
+) -> tuple[
+    int | None, dict
+]:  # client_id (None when inline) and the facts: a flat dossier, or those of `demande` alone
     "Validate a body; raises `BadRequest` naming every bad field at once."
     if not isinstance(body, dict) or not body:
-        raise BadRequest([{'pointer': '', 'detail': 'the body must be a JSON object with client and demande, or client_id and demande'}])
-    model, errors = ClientRequest if 'client_id' in body else InlineRequest, []
-    try: request = model.model_validate(body)
+        raise BadRequest(
+            [
+                {
+                    "pointer": "",
+                    "detail": "the body must be a JSON object with client and demande, or client_id and demande",
+                }
+            ]
+        )
+    model, errors = ClientRequest if "client_id" in body else InlineRequest, []
+    try:
+        request = model.model_validate(body)
     except ValidationError as e:
-        errors = [{'pointer': '/' + '/'.join(str(p).replace('~', '~0').replace('/', '~1') for p in err['loc']), 'detail': _sentence(err, err['loc'])}
-                  for err in e.errors(include_url=False, include_input=False, include_context=False)]
+        errors = [
+            {
+                "pointer": "/"
+                + "/".join(str(p).replace("~", "~0").replace("/", "~1") for p in err["loc"]),
+                "detail": _sentence(err, err["loc"]),
+            }
+            for err in e.errors(include_url=False, include_input=False, include_context=False)
+        ]
     if not errors:
-        facts = flatten(request, today) if model is InlineRequest else request.demande.__dict__ | {'date_demande': request.demande.date_demande or today}
-    else: facts = _valid_part(body, {e['pointer'] for e in errors})
-    errors += [{'pointer': f"/{FIELDS[n].section}/{n}", 'detail': text} for n, text in disagreements(facts, today).items()]
-    if errors: raise BadRequest(errors)
+        facts = (
+            flatten(request, today)
+            if model is InlineRequest
+            else request.demande.__dict__ | {"date_demande": request.demande.date_demande or today}
+        )
+    else:
+        facts = _valid_part(body, {e["pointer"] for e in errors})
+    errors += [
+        {"pointer": f"/{FIELDS[n].section}/{n}", "detail": text}
+        for n, text in disagreements(facts, today).items()
+    ]
+    if errors:
+        raise BadRequest(errors)
     return (request.client_id if model is ClientRequest else None), facts
 
 # %% ../nbs/00_contract.ipynb #8575f43d
@@ -289,131 +775,284 @@ def _valid_part(body, bad):
         part = body.get(section)
         for f in fields if isinstance(part, dict) else ():
             value = part.get(f.name)
-            if value is None or f'/{section}/{f.name}' in bad: continue
-            facts[f.name] = date.fromisoformat(value) if f.kind == 'date' else value
+            if value is None or f"/{section}/{f.name}" in bad:
+                continue
+            facts[f.name] = date.fromisoformat(value) if f.kind == "date" else value
     return facts
 
 # %% ../nbs/00_contract.ipynb #6844c4db
 def dossier_to_json(
-    dossier:dict              # flat dossier
-)->dict:                      # dates as ISO text
+    dossier: dict,  # flat dossier
+) -> dict:  # dates as ISO text
     "A dossier as JSON can hold it."
     return {n: v.isoformat() if isinstance(v, date) else v for n, v in dossier.items()}
 
+
 def dossier_from_json(
-    facts:dict                # from `dossier_to_json`
-)->dict:                      # flat dossier
+    facts: dict,  # from `dossier_to_json`
+) -> dict:  # flat dossier
     "The dossier that was written."
-    return {n: date.fromisoformat(v) if v is not None and FIELDS[n].kind == 'date' else v for n, v in facts.items()}
+    return {
+        n: date.fromisoformat(v) if v is not None and FIELDS[n].kind == "date" else v
+        for n, v in facts.items()
+    }
 
 # %% ../nbs/00_contract.ipynb #4d6d1f22
 EXAMPLE = {
-    'client': {'date_naissance': '1988-04-12', 'situation_familiale': 'marie', 'personnes_a_charge': 1, 'statut_logement': 'locataire',
-               'statut_emploi': 'cdi', 'date_embauche': '2017-09-01', 'revenu_mensuel': 2450.0, 'charges_mensuelles': 720.0,
-               'nb_prets_rembourses': 1, 'nb_prets_en_cours': 0, 'nb_prets_defaut': 0, 'nb_demandes_12m': 0},
-    'compte': {'date_ouverture': '2012-02-20', 'decouvert_autorise': 800.0, 'nb_comptes': 2, 'epargne': 4200.0, 'nb_releves_12m': 12,
-               'solde_moyen_3m': 1650.0, 'solde_moyen_12m': 1480.0, 'solde_min_12m': 120.0, 'solde_max_12m': 2300.0,
-               'credits_moyens_12m': 2480.0, 'debits_moyens_12m': 2390.0, 'jours_decouvert_12m': 0, 'jours_decouvert_3m': 0,
-               'nb_rejets_12m': 0, 'nb_rejets_3m': 0},
-    'demande': {'date_demande': '2024-03-15', 'montant': 9000.0, 'duree_mois': 48, 'taux_annuel': 5.2, 'objet': 'auto', 'canal': 'agence'},
+    "client": {
+        "date_naissance": "1988-04-12",
+        "situation_familiale": "marie",
+        "personnes_a_charge": 1,
+        "statut_logement": "locataire",
+        "statut_emploi": "cdi",
+        "date_embauche": "2017-09-01",
+        "revenu_mensuel": 2450.0,
+        "charges_mensuelles": 720.0,
+        "nb_prets_rembourses": 1,
+        "nb_prets_en_cours": 0,
+        "nb_prets_defaut": 0,
+        "nb_demandes_12m": 0,
+    },
+    "compte": {
+        "date_ouverture": "2012-02-20",
+        "decouvert_autorise": 800.0,
+        "nb_comptes": 2,
+        "epargne": 4200.0,
+        "nb_releves_12m": 12,
+        "solde_moyen_3m": 1650.0,
+        "solde_moyen_12m": 1480.0,
+        "solde_min_12m": 120.0,
+        "solde_max_12m": 2300.0,
+        "credits_moyens_12m": 2480.0,
+        "debits_moyens_12m": 2390.0,
+        "jours_decouvert_12m": 0,
+        "jours_decouvert_3m": 0,
+        "nb_rejets_12m": 0,
+        "nb_rejets_3m": 0,
+    },
+    "demande": {
+        "date_demande": "2024-03-15",
+        "montant": 9000.0,
+        "duree_mois": 48,
+        "taux_annuel": 5.2,
+        "objet": "auto",
+        "canal": "agence",
+    },
 }
 
 # %% ../nbs/00_contract.ipynb #164cd6de
 RISKY = {
-    'client': {'date_naissance': '1996-09-30', 'situation_familiale': 'celibataire', 'personnes_a_charge': 1, 'statut_logement': 'locataire',
-               'statut_emploi': 'cdi', 'date_embauche': '2021-11-02', 'revenu_mensuel': 1780.0, 'charges_mensuelles': 690.0,
-               'nb_prets_rembourses': 0, 'nb_prets_en_cours': 1, 'nb_prets_defaut': 0, 'nb_demandes_12m': 2},
-    'compte': {'date_ouverture': '2016-05-06', 'decouvert_autorise': 400.0, 'nb_comptes': 2, 'epargne': 300.0, 'nb_releves_12m': 12,
-               'solde_moyen_3m': 380.0, 'solde_moyen_12m': 460.0, 'solde_min_12m': -310.0, 'solde_max_12m': 980.0,
-               'credits_moyens_12m': 1850.0, 'debits_moyens_12m': 1860.0, 'jours_decouvert_12m': 27, 'jours_decouvert_3m': 9,
-               'nb_rejets_12m': 2, 'nb_rejets_3m': 0, 'mois_depuis_rejet': 4},
-    'demande': {'date_demande': '2024-03-15', 'montant': 14000.0, 'duree_mois': 60, 'taux_annuel': 5.6, 'objet': 'personnel', 'canal': 'en_ligne'},
+    "client": {
+        "date_naissance": "1996-09-30",
+        "situation_familiale": "celibataire",
+        "personnes_a_charge": 1,
+        "statut_logement": "locataire",
+        "statut_emploi": "cdi",
+        "date_embauche": "2021-11-02",
+        "revenu_mensuel": 1780.0,
+        "charges_mensuelles": 690.0,
+        "nb_prets_rembourses": 0,
+        "nb_prets_en_cours": 1,
+        "nb_prets_defaut": 0,
+        "nb_demandes_12m": 2,
+    },
+    "compte": {
+        "date_ouverture": "2016-05-06",
+        "decouvert_autorise": 400.0,
+        "nb_comptes": 2,
+        "epargne": 300.0,
+        "nb_releves_12m": 12,
+        "solde_moyen_3m": 380.0,
+        "solde_moyen_12m": 460.0,
+        "solde_min_12m": -310.0,
+        "solde_max_12m": 980.0,
+        "credits_moyens_12m": 1850.0,
+        "debits_moyens_12m": 1860.0,
+        "jours_decouvert_12m": 27,
+        "jours_decouvert_3m": 9,
+        "nb_rejets_12m": 2,
+        "nb_rejets_3m": 0,
+        "mois_depuis_rejet": 4,
+    },
+    "demande": {
+        "date_demande": "2024-03-15",
+        "montant": 14000.0,
+        "duree_mois": 60,
+        "taux_annuel": 5.6,
+        "objet": "personnel",
+        "canal": "en_ligne",
+    },
 }
 
 # %% ../nbs/00_contract.ipynb #19fe801a
 ATYPICAL = {
-    'client': {'date_naissance': '2001-02-18', 'situation_familiale': 'celibataire', 'personnes_a_charge': 0, 'statut_logement': 'heberge',
-               'statut_emploi': 'cdi', 'date_embauche': '2023-12-04', 'revenu_mensuel': 7400.0, 'charges_mensuelles': 120.0,
-               'nb_prets_rembourses': 0, 'nb_prets_en_cours': 0, 'nb_prets_defaut': 0, 'nb_demandes_12m': 5},
-    'compte': {'date_ouverture': '2023-08-21', 'decouvert_autorise': 200.0, 'nb_comptes': 2, 'epargne': 40.0, 'nb_releves_12m': 6,
-               'solde_moyen_3m': 4200.0, 'solde_moyen_12m': 280.0, 'solde_min_12m': -60.0, 'solde_max_12m': 9000.0,
-               'credits_moyens_12m': 980.0, 'debits_moyens_12m': 520.0, 'jours_decouvert_12m': 3, 'jours_decouvert_3m': 1,
-               'nb_rejets_12m': 0, 'nb_rejets_3m': 0},
-    'demande': {'date_demande': '2024-03-15', 'montant': 28000.0, 'duree_mois': 84, 'taux_annuel': 6.1, 'objet': 'auto', 'canal': 'en_ligne'},
+    "client": {
+        "date_naissance": "2001-02-18",
+        "situation_familiale": "celibataire",
+        "personnes_a_charge": 0,
+        "statut_logement": "heberge",
+        "statut_emploi": "cdi",
+        "date_embauche": "2023-12-04",
+        "revenu_mensuel": 7400.0,
+        "charges_mensuelles": 120.0,
+        "nb_prets_rembourses": 0,
+        "nb_prets_en_cours": 0,
+        "nb_prets_defaut": 0,
+        "nb_demandes_12m": 5,
+    },
+    "compte": {
+        "date_ouverture": "2023-08-21",
+        "decouvert_autorise": 200.0,
+        "nb_comptes": 2,
+        "epargne": 40.0,
+        "nb_releves_12m": 6,
+        "solde_moyen_3m": 4200.0,
+        "solde_moyen_12m": 280.0,
+        "solde_min_12m": -60.0,
+        "solde_max_12m": 9000.0,
+        "credits_moyens_12m": 980.0,
+        "debits_moyens_12m": 520.0,
+        "jours_decouvert_12m": 3,
+        "jours_decouvert_3m": 1,
+        "nb_rejets_12m": 0,
+        "nb_rejets_3m": 0,
+    },
+    "demande": {
+        "date_demande": "2024-03-15",
+        "montant": 28000.0,
+        "duree_mois": 84,
+        "taux_annuel": 6.1,
+        "objet": "auto",
+        "canal": "en_ligne",
+    },
 }
 
 # %% ../nbs/00_contract.ipynb #446e95fb
-EXAMPLES = {    # name: French, English, body
-    'good': ('Bon dossier', 'Good application', EXAMPLE),
-    'risky': ('Dossier risqué', 'Risky application', RISKY),
-    'atypical': ('Dossier atypique', 'Atypical application', ATYPICAL),
+EXAMPLES = {  # name: French, English, body
+    "good": ("Bon dossier", "Good application", EXAMPLE),
+    "risky": ("Dossier risqué", "Risky application", RISKY),
+    "atypical": ("Dossier atypique", "Atypical application", ATYPICAL),
 }
 
 # %% ../nbs/00_contract.ipynb #42a5ebda
 class Raison(BaseModel):
     "One exact part of a score."
-    variable:str = PydanticField(description='name of the feature')
-    contribution:float = PydanticField(description='its part of the score, in log-odds of default or in the units of the part of the detector that decided; positive = riskier, or more atypical')
-    libelle:str = PydanticField(description='the reason in French')
-    label:str = PydanticField(description='the reason in English')
+
+    variable: str = PydanticField(description="name of the feature")
+    contribution: float = PydanticField(
+        description="its part of the score, in log-odds of default or in the units of the part of the detector that decided; positive = riskier, or more atypical"
+    )
+    libelle: str = PydanticField(description="the reason in French")
+    label: str = PydanticField(description="the reason in English")
+
 
 class RaisonAtypique(Raison):
     "A value, or two that do not belong together, that make an application atypical."
-    variables:list[str] = PydanticField(default=[], description='the feature, and the one that it goes ill with where there is one')
+
+    variables: list[str] = PydanticField(
+        default=[], description="the feature, and the one that it goes ill with where there is one"
+    )
+
 
 class Motif(BaseModel):
     "A reason against the applicant, in words that they can recognise: the adverse parts of a score, those that say the same thing added together."
-    code:str = PydanticField(description='one of `features.MOTIFS`, or inconnu where facts were not given')
-    contribution:float = PydanticField(gt=0, description='what it adds to the log-odds of default, against the average application')
-    libelle:str = PydanticField(description='the motive in French')
-    label:str = PydanticField(description='the motive in English')
-    champs:list[str] = PydanticField(description='facts of the application that it rests on')
+
+    code: str = PydanticField(
+        description="one of `features.MOTIFS`, or inconnu where facts were not given"
+    )
+    contribution: float = PydanticField(
+        gt=0, description="what it adds to the log-odds of default, against the average application"
+    )
+    libelle: str = PydanticField(description="the motive in French")
+    label: str = PydanticField(description="the motive in English")
+    champs: list[str] = PydanticField(description="facts of the application that it rests on")
+
 
 class Intervalle(BaseModel):
     "How sure the probability is: the two calibrated probabilities of Venn-Abers, widened to hold the one that is given. It has no confidence level: it narrows as training loans of like score become many."
-    bas:float = PydanticField(ge=0, le=1)
-    haut:float = PydanticField(ge=0, le=1)
+
+    bas: float = PydanticField(ge=0, le=1)
+    haut: float = PydanticField(ge=0, le=1)
+
 
 class Seuils(BaseModel):
     "Cut-offs of the recommendation for a loan of this rate and term."
-    accepter:float = PydanticField(ge=0, le=1, description='accepted where the whole interval lies below')
-    refuser:float = PydanticField(ge=0, le=1, description='refused where the whole interval lies above: the probability at which the loan earns nothing')
+
+    accepter: float = PydanticField(
+        ge=0, le=1, description="accepted where the whole interval lies below"
+    )
+    refuser: float = PydanticField(
+        ge=0,
+        le=1,
+        description="refused where the whole interval lies above: the probability at which the loan earns nothing",
+    )
+
 
 class Anomalie(BaseModel):
     "Whether the application resembles those the bank has seen."
-    est_atypique:bool = PydanticField(description='score above the threshold')
-    score:float = PydanticField(description='surprise; higher = more atypical')
-    seuil:float = PydanticField(description='threshold of the alert')
-    percentile:float = PydanticField(ge=0, le=100, description='share of usual applications that are less atypical, in %')
-    raisons:list[RaisonAtypique]
+
+    est_atypique: bool = PydanticField(description="score above the threshold")
+    score: float = PydanticField(description="surprise; higher = more atypical")
+    seuil: float = PydanticField(description="threshold of the alert")
+    percentile: float = PydanticField(
+        ge=0, le=100, description="share of usual applications that are less atypical, in %"
+    )
+    raisons: list[RaisonAtypique]
+
 
 class PointInTime(BaseModel):
     "The probability under the scenario that the request named: the one-factor model applied to `probabilite_defaut`, which stays the mean through the cycle and the base of the recommendation."
-    scenario:str
-    probabilite_defaut:float = PydanticField(ge=0, le=1, description='probability that the loan ends in default, in the economy of the scenario')
-    facteur:float = PydanticField(description='the economy of the scenario, in standard deviations; negative is bad')
-    correlation:float = PydanticField(ge=0, lt=1, description='asset correlation: share of the economy in what moves a borrower')
-    libelle:str = PydanticField(description='the scenario in French')
-    label:str = PydanticField(description='the scenario in English')
-    source:str = PydanticField(description='where the path of the scenario comes from')
+
+    scenario: str
+    probabilite_defaut: float = PydanticField(
+        ge=0,
+        le=1,
+        description="probability that the loan ends in default, in the economy of the scenario",
+    )
+    facteur: float = PydanticField(
+        description="the economy of the scenario, in standard deviations; negative is bad"
+    )
+    correlation: float = PydanticField(
+        ge=0, lt=1, description="asset correlation: share of the economy in what moves a borrower"
+    )
+    libelle: str = PydanticField(description="the scenario in French")
+    label: str = PydanticField(description="the scenario in English")
+    source: str = PydanticField(description="where the path of the scenario comes from")
+
 
 class Modele(BaseModel):
     "What produced the answer."
-    version:str = PydanticField(description='version of the model artifacts')
+
+    version: str = PydanticField(description="version of the model artifacts")
+
 
 class Result(BaseModel):
     "The answer to one application."
-    decision_id:str = PydanticField(description='identifier of the audited decision')
-    date_demande:date
-    probabilite_defaut:float = PydanticField(ge=0, le=1, description='probability that the loan ends in default')
-    intervalle:Optional[Intervalle] = None
-    score:int = PydanticField(description='scorecard points: 600 at odds of 50 to 1, 20 more double the odds')
-    classe_risque:str = PydanticField(description='A (best) to G: the band of the master scale (1, 2, 4, 8, 16, 32, 100 %) that holds the mean probability of the class')
-    recommandation:Literal['accepter', 'examiner', 'refuser']
-    seuils:Optional[Seuils] = None
-    base:float = PydanticField(description='log-odds of default before any reason: the average application')
-    raisons:list[Raison]
-    motifs:list[Motif] = PydanticField(default=[], description='at most four, the heaviest first; empty where nothing speaks against the applicant')
-    anomalie:Anomalie
-    modele:Modele
-    point_in_time:Optional[PointInTime] = PydanticField(default=None, description='only when the request names a scenario')
+
+    decision_id: str = PydanticField(description="identifier of the audited decision")
+    date_demande: date
+    probabilite_defaut: float = PydanticField(
+        ge=0, le=1, description="probability that the loan ends in default"
+    )
+    intervalle: Optional[Intervalle] = None
+    score: int = PydanticField(
+        description="scorecard points: 600 at odds of 50 to 1, 20 more double the odds"
+    )
+    classe_risque: str = PydanticField(
+        description="A (best) to G: the band of the master scale (1, 2, 4, 8, 16, 32, 100 %) that holds the mean probability of the class"
+    )
+    recommandation: Literal["accepter", "examiner", "refuser"]
+    seuils: Optional[Seuils] = None
+    base: float = PydanticField(
+        description="log-odds of default before any reason: the average application"
+    )
+    raisons: list[Raison]
+    motifs: list[Motif] = PydanticField(
+        default=[],
+        description="at most four, the heaviest first; empty where nothing speaks against the applicant",
+    )
+    anomalie: Anomalie
+    modele: Modele
+    point_in_time: Optional[PointInTime] = PydanticField(
+        default=None, description="only when the request names a scenario"
+    )

@@ -8,7 +8,9 @@ __all__ = ['ROOT', 'SQL', 'TABLES', 'database_url', 'connect', 'sql_statements',
            'application_ranges', 'analyzed', 'matured', 'read_applications', 'read_outcomes', 'read_decisions']
 
 # %% ../nbs/02_database.ipynb #b8e954ef
-import json, os, re
+import json
+import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -21,278 +23,439 @@ import credit_risk
 from .contract import DEMANDE, FIELDS
 
 # %% ../nbs/02_database.ipynb #c2a390aa
-ROOT = Path(credit_risk.__file__).resolve().parent.parent    # the repository: sql/ and site/ are not inside the package
-SQL = ROOT/'sql'
+ROOT = (
+    Path(credit_risk.__file__).resolve().parent.parent
+)  # the repository: sql/ and site/ are not inside the package
+SQL = ROOT / "sql"
+
 
 def database_url(
-    url:str|None=None         # SQLAlchemy URL; default: CREDIT_RISK_DATABASE_URL, or what the file CREDIT_RISK_DATABASE_URL_FILE holds, else an SQLite file in var/
-)->str:
+    url: str
+    | None = None,  # SQLAlchemy URL; default: CREDIT_RISK_DATABASE_URL, or what the file CREDIT_RISK_DATABASE_URL_FILE holds, else an SQLite file in var/
+) -> str:
     "The address of the bank."
-    if url := url or os.environ.get('CREDIT_RISK_DATABASE_URL'): return url
-    if file := os.environ.get('CREDIT_RISK_DATABASE_URL_FILE'):    # an address may hold a password, which an environment shows to whoever can list processes
-        try: return Path(file).read_text('utf-8').strip()
-        except OSError as e: raise ValueError(f'CREDIT_RISK_DATABASE_URL_FILE: {file} cannot be read ({e.strerror})') from None
-    return f"sqlite:///{ROOT/'var'/'bank.db'}"
+    if url := url or os.environ.get("CREDIT_RISK_DATABASE_URL"):
+        return url
+    if file := os.environ.get(
+        "CREDIT_RISK_DATABASE_URL_FILE"
+    ):  # an address may hold a password, which an environment shows to whoever can list processes
+        try:
+            return Path(file).read_text("utf-8").strip()
+        except OSError as e:
+            raise ValueError(
+                f"CREDIT_RISK_DATABASE_URL_FILE: {file} cannot be read ({e.strerror})"
+            ) from None
+    return f"sqlite:///{ROOT / 'var' / 'bank.db'}"
+
 
 # A sub-select of a dossier is asked once for each row: remembering its answers in a temporary table costs more than it saves.
 # A backslash is a character like any other, as in standard SQL and SQLite: PyMySQL then doubles quotes alone, where a decision full of them cost it 100 microseconds.
 _SESSION = "set optimizer_switch = 'subquery_cache=off', sql_mode = concat(@@sql_mode, ',NO_BACKSLASH_ESCAPES')"
 
+
 def connect(
-    url:str|None=None         # see `database_url`; mariadb:// and mysql:// use PyMySQL
-)->sa.Engine:
+    url: str | None = None,  # see `database_url`; mariadb:// and mysql:// use PyMySQL
+) -> sa.Engine:
     "An engine on the bank. Nothing is opened until it is used."
     parsed = sa.make_url(database_url(url))
-    if parsed.get_backend_name() in ('mysql', 'mariadb'):
+    if parsed.get_backend_name() in ("mysql", "mariadb"):
         # by the name of mariadb SQLAlchemy refuses a server of MySQL, which lacks the collation and the `execute … using` of the bank
-        engine = sa.create_engine(parsed.set(drivername='mariadb+pymysql').update_query_dict({'charset': 'utf8mb4'}), pool_pre_ping=True, pool_recycle=1800, hide_parameters=True)
-        @sa.event.listens_for(engine, 'connect')
+        engine = sa.create_engine(
+            parsed.set(drivername="mariadb+pymysql").update_query_dict({"charset": "utf8mb4"}),
+            pool_pre_ping=True,
+            pool_recycle=1800,
+            hide_parameters=True,
+        )
+
+        @sa.event.listens_for(engine, "connect")
         def _session(connection, _):
-            with connection.cursor() as cursor: cursor.execute(_SESSION)
+            with connection.cursor() as cursor:
+                cursor.execute(_SESSION)
+
         return engine
-    if parsed.get_backend_name() != 'sqlite': raise ValueError(f"database url must begin with sqlite:// or mariadb://, not {parsed.get_backend_name()}://")
-    if parsed.database: Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(parsed, hide_parameters=True)    # an error message must not quote a client's facts
-    @sa.event.listens_for(engine, 'connect')
+    if parsed.get_backend_name() != "sqlite":
+        raise ValueError(
+            f"database url must begin with sqlite:// or mariadb://, not {parsed.get_backend_name()}://"
+        )
+    if parsed.database:
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(
+        parsed, hide_parameters=True
+    )  # an error message must not quote a client's facts
+
+    @sa.event.listens_for(engine, "connect")
     def _pragmas(connection, _):
-        for pragma in ('foreign_keys=on', 'journal_mode=wal', 'synchronous=full', 'busy_timeout=10000'):
-            connection.execute(f'pragma {pragma}')
+        for pragma in (
+            "foreign_keys=on",
+            "journal_mode=wal",
+            "synchronous=full",
+            "busy_timeout=10000",
+        ):
+            connection.execute(f"pragma {pragma}")
+
     return engine
 
 # %% ../nbs/02_database.ipynb #81939de6
 def sql_statements(
-    file:str                  # path inside sql/
-)->list[str]:                 # statements, comments at the end of a line left in place
+    file: str,  # path inside sql/
+) -> list[str]:  # statements, comments at the end of a line left in place
     "The statements of a migration file."
-    return [s.strip() for s in re.split(r';\s*$', (SQL/file).read_text('utf-8'), flags=re.M) if re.sub(r'--.*', '', s).strip()]
+    return [
+        s.strip()
+        for s in re.split(r";\s*$", (SQL / file).read_text("utf-8"), flags=re.M)
+        if re.sub(r"--.*", "", s).strip()
+    ]
+
 
 @cache
 def query(
-    name:str                  # the name after `-- name:`
-)->str:                       # the text, with named parameters
+    name: str,  # the name after `-- name:`
+) -> str:  # the text, with named parameters
     "A named query of sql/queries."
-    for path in sorted((SQL/'queries').glob('*.sql')):
-        for part in re.split(r'^-- name: ', path.read_text('utf-8'), flags=re.M)[1:]:
-            head, body = part.split('\n', 1)
-            if head.strip() == name: return re.sub(r'^--.*\n', '', body, flags=re.M).strip().rstrip(';')
+    for path in sorted((SQL / "queries").glob("*.sql")):
+        for part in re.split(r"^-- name: ", path.read_text("utf-8"), flags=re.M)[1:]:
+            head, body = part.split("\n", 1)
+            if head.strip() == name:
+                return re.sub(r"^--.*\n", "", body, flags=re.M).strip().rstrip(";")
     raise KeyError(f"no query named {name} in sql/queries")
 
+
 def driver_query(
-    name:str,                 # of a query
-    engine:sa.Engine          # the bank
-)->str:                       # the same text for `Connection.exec_driver_sql`, with parameters by name
+    name: str,  # of a query
+    engine: sa.Engine,  # the bank
+) -> str:  # the same text for `Connection.exec_driver_sql`, with parameters by name
     "A query past SQLAlchemy's own look at it, for one that is asked all the time."
-    dialect = type(engine.dialect)(paramstyle='named' if engine.dialect.name == 'sqlite' else 'pyformat')    # type: ignore[call-arg]
+    dialect = type(engine.dialect)(
+        paramstyle="named" if engine.dialect.name == "sqlite" else "pyformat"
+    )  # type: ignore[call-arg]
     return str(sa.text(query(name)).compile(dialect=dialect))
 
 # %% ../nbs/02_database.ipynb #0ed4cb83
 def migrate(
-    engine:sa.Engine          # the bank
-)->str:                       # revision that the schema is at
+    engine: sa.Engine,  # the bank
+) -> str:  # revision that the schema is at
     "Create the tables, or bring an older schema to the present one without losing a row."
     from alembic import command
     from alembic.config import Config
     from alembic.runtime.migration import MigrationContext
+
     config = Config()
-    config.set_main_option('script_location', str(SQL/'migrations').replace('%', '%%'))
+    config.set_main_option("script_location", str(SQL / "migrations").replace("%", "%%"))
     with engine.begin() as connection:
-        config.attributes['connection'] = connection
-        command.upgrade(config, 'head')
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
         return str(MigrationContext.configure(connection).get_current_revision())
 
 # %% ../nbs/02_database.ipynb #19ac3487
-TABLES = ('clients', 'comptes', 'releves_mensuels', 'demandes_de_pret')    # parents first
+TABLES = ("clients", "comptes", "releves_mensuels", "demandes_de_pret")  # parents first
+
 
 def insert_rows(
-    connection:sa.Connection, # inside a transaction
-    table:str,                # one of `TABLES`
-    columns:tuple[str, ...],  # column names, in the order of the rows
-    rows:Iterable[tuple],     # values; None is NULL
-    chunk:int=5_000           # rows sent to the driver at once
-)->int:                       # rows written
+    connection: sa.Connection,  # inside a transaction
+    table: str,  # one of `TABLES`
+    columns: tuple[str, ...],  # column names, in the order of the rows
+    rows: Iterable[tuple],  # values; None is NULL
+    chunk: int = 5_000,  # rows sent to the driver at once
+) -> int:  # rows written
     "Append rows to a table, in bounded memory."
-    mark = '?' if connection.dialect.name == 'sqlite' else '%s'
-    statement, n, batch = f"insert into {table} ({', '.join(columns)}) values ({', '.join([mark]*len(columns))})", 0, []
+    mark = "?" if connection.dialect.name == "sqlite" else "%s"
+    statement, n, batch = (
+        f"insert into {table} ({', '.join(columns)}) values ({', '.join([mark] * len(columns))})",
+        0,
+        [],
+    )
     for row in rows:
         batch.append(row)
-        if len(batch) == chunk: connection.exec_driver_sql(statement, batch); n += len(batch); batch = []
-    if batch: connection.exec_driver_sql(statement, batch); n += len(batch)
+        if len(batch) == chunk:
+            connection.exec_driver_sql(statement, batch)
+            n += len(batch)
+            batch = []
+    if batch:
+        connection.exec_driver_sql(statement, batch)
+        n += len(batch)
     return n
 
+
 def is_empty(
-    connection:sa.Connection  # an open connection
-)->bool:                      # True where no client is stored
+    connection: sa.Connection,  # an open connection
+) -> bool:  # True where no client is stored
     "Whether the bank has no client yet."
-    return connection.exec_driver_sql('select 1 from clients limit 1').first() is None
+    return connection.exec_driver_sql("select 1 from clients limit 1").first() is None
 
 # %% ../nbs/02_database.ipynb #3321da63
 @contextmanager
 def empty_bank(
-    engine:sa.Engine          # the bank, migrated
-)->Iterator[sa.Connection]:   # a connection in one transaction, committed at the end of the block
+    engine: sa.Engine,  # the bank, migrated
+) -> Iterator[sa.Connection]:  # a connection in one transaction, committed at the end of the block
     "A transaction that fills an empty bank: a failure leaves it empty, and a bank that has clients is refused."
     with engine.begin() as connection:
-        if not is_empty(connection): raise ValueError('the database already holds a bank; load into an empty one')
+        if not is_empty(connection):
+            raise ValueError("the database already holds a bank; load into an empty one")
         yield connection
     # the optimiser of MariaDB plans for an empty bank until it is told; apart from the load, because MariaDB commits before it
     with engine.begin() as connection:
-        connection.exec_driver_sql('analyze' if connection.dialect.name == 'sqlite' else f"analyze table {', '.join(TABLES)}")
+        connection.exec_driver_sql(
+            "analyze"
+            if connection.dialect.name == "sqlite"
+            else f"analyze table {', '.join(TABLES)}"
+        )
 
 # %% ../nbs/02_database.ipynb #d12cee50
 @cache
 def dossier_query(
-    source:str                # 'une_demande' or 'des_demandes'
-)->str:                       # the text of `dossiers`, with the named parameters of its source
+    source: str,  # 'une_demande' or 'des_demandes'
+) -> str:  # the text of `dossiers`, with the named parameters of its source
     "The dossier query, for one client or for a page of applications."
-    text, page = query('dossiers'), 'order by demande_id limit :page' if source == 'des_demandes' else ''
-    for mark, part in (('/* source: une_demande or des_demandes */', query(source)), ('/* page: none, or its order and length */', page)):
-        if text.count(mark) != 1: raise ValueError(f'sql/queries/dossier.sql must hold {mark} once')
+    text, page = (
+        query("dossiers"),
+        "order by demande_id limit :page" if source == "des_demandes" else "",
+    )
+    for mark, part in (
+        ("/* source: une_demande or des_demandes */", query(source)),
+        ("/* page: none, or its order and length */", page),
+    ):
+        if text.count(mark) != 1:
+            raise ValueError(f"sql/queries/dossier.sql must hold {mark} once")
         text = text.replace(mark, part)
     return text
 
 # %% ../nbs/02_database.ipynb #09e9fe0d
 def _date(name, value):
-    if isinstance(value, date): return value    # MariaDB, in a column of its own
-    try: return date.fromisoformat(value)
-    except ValueError: raise ValueError(f"{name} holds {value!r} in the database: it must be a date YYYY-MM-DD") from None
+    if isinstance(value, date):
+        return value  # MariaDB, in a column of its own
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise ValueError(
+            f"{name} holds {value!r} in the database: it must be a date YYYY-MM-DD"
+        ) from None
+
 
 def _fact(name, value, kind):
-    if value is None or kind == 'category': return value
-    return float(value) if kind == 'number' else int(value) if kind == 'integer' else _date(name, value)
+    if value is None or kind == "category":
+        return value
+    return (
+        float(value)
+        if kind == "number"
+        else int(value)
+        if kind == "integer"
+        else _date(name, value)
+    )
 
-_MEANS = {f'{fact}_{window}': (f'somme_{total}_{window}', f'nb_{total}_{window}') for fact, total, window in
-          (('solde_moyen', 'soldes', '12m'), ('solde_moyen', 'soldes', '3m'), ('credits_moyens', 'credits', '12m'), ('debits_moyens', 'debits', '12m'))}
-_NUMBERS, _INTEGERS, _DATES = (tuple(f.name for f in FIELDS.values() if f.section != 'demande' and f.kind == k) for k in ('number', 'integer', 'date'))
+
+_MEANS = {
+    f"{fact}_{window}": (f"somme_{total}_{window}", f"nb_{total}_{window}")
+    for fact, total, window in (
+        ("solde_moyen", "soldes", "12m"),
+        ("solde_moyen", "soldes", "3m"),
+        ("credits_moyens", "credits", "12m"),
+        ("debits_moyens", "debits", "12m"),
+    )
+}
+_NUMBERS, _INTEGERS, _DATES = (
+    tuple(f.name for f in FIELDS.values() if f.section != "demande" and f.kind == k)
+    for k in ("number", "integer", "date")
+)
+
 
 def _facts(text):
     "A row of `dossiers` as facts."
     row = json.loads(text)
-    for part in ('prets', 'comptes', 'historique'):    # MariaDB gives a sub-select as text
+    for part in ("prets", "comptes", "historique"):  # MariaDB gives a sub-select as text
         row |= json.loads(row[part]) if isinstance(row[part], str) else row[part]
-    for mean, (total, n) in _MEANS.items(): row[mean] = row[total]/row[n] if row[n] else None
-    last, day = row['dernier_rejet'], row['date_demande']
-    row['mois_depuis_rejet'] = last and 12*(int(day[:4]) - int(last[:4])) + int(day[5:7]) - int(last[5:7])
+    for mean, (total, n) in _MEANS.items():
+        row[mean] = row[total] / row[n] if row[n] else None
+    last, day = row["dernier_rejet"], row["date_demande"]
+    row["mois_depuis_rejet"] = last and 12 * (int(day[:4]) - int(last[:4])) + int(day[5:7]) - int(
+        last[5:7]
+    )
     for names, form in ((_NUMBERS, float), (_INTEGERS, int)):
         for name in names:
-            if row[name].__class__ is not form and row[name] is not None: row[name] = form(row[name])
+            if row[name].__class__ is not form and row[name] is not None:
+                row[name] = form(row[name])
     for name in _DATES:
-        if row[name] is not None: row[name] = _date(name, row[name])
+        if row[name] is not None:
+            row[name] = _date(name, row[name])
     return row
 
 # %% ../nbs/02_database.ipynb #beeacbeb
 _DEMANDE_NAMES = frozenset(f.name for f in DEMANDE)
 
-def _dossier(facts, demande): return {n: demande.get(n) if n in _DEMANDE_NAMES else facts[n] for n in FIELDS}
+
+def _dossier(facts, demande):
+    return {n: demande.get(n) if n in _DEMANDE_NAMES else facts[n] for n in FIELDS}
+
 
 @cache
 def _one_dossier(mark):
     "The text of the request with positional parameters, and their names in order."
-    names = re.findall(r':(\w+)', dossier_query('une_demande'))
-    return re.sub(r':\w+', mark, dossier_query('une_demande')), names
+    names = re.findall(r":(\w+)", dossier_query("une_demande"))
+    return re.sub(r":\w+", mark, dossier_query("une_demande")), names
+
 
 def dossier_of_client(
-    connection:sa.Connection, # an open connection
-    client_id:int,            # client of the bank
-    demande:dict              # facts of `demande`, date_demande included
-)->dict|None:                 # flat dossier, every field of the contract; None where there is no such client
+    connection: sa.Connection,  # an open connection
+    client_id: int,  # client of the bank
+    demande: dict,  # facts of `demande`, date_demande included
+) -> dict | None:  # flat dossier, every field of the contract; None where there is no such client
     "The dossier of one client on the date of an application."
-    text, names = _one_dossier('?')
-    values = {'client_id': client_id, 'date_demande': demande['date_demande'].isoformat()}
-    if connection.dialect.name != 'sqlite':
-        if 'dossier' not in connection.info:
-            connection.exec_driver_sql('prepare dossier from %s', (text,))
-            connection.info['dossier'] = f"execute dossier using {', '.join(['%s']*len(names))}"
-        text = connection.info['dossier']
+    text, names = _one_dossier("?")
+    values = {"client_id": client_id, "date_demande": demande["date_demande"].isoformat()}
+    if connection.dialect.name != "sqlite":
+        if "dossier" not in connection.info:
+            connection.exec_driver_sql("prepare dossier from %s", (text,))
+            connection.info["dossier"] = f"execute dossier using {', '.join(['%s'] * len(names))}"
+        text = connection.info["dossier"]
     row = connection.exec_driver_sql(text, tuple(values[n] for n in names)).first()
-    if row is None: return None
+    if row is None:
+        return None
     return _dossier(_facts(row[0]), demande)
 
 # %% ../nbs/02_database.ipynb #4bdf71a8
-_KINDS = {f.name: f.kind for f in FIELDS.values()} | {'demande_id': 'integer', 'client_id': 'integer', 'date_statut': 'date'}
-_OUTCOME = ('demande_id', 'client_id', 'decision', 'statut_pret', 'date_statut', 'sexe')
+_KINDS = {f.name: f.kind for f in FIELDS.values()} | {
+    "demande_id": "integer",
+    "client_id": "integer",
+    "date_statut": "date",
+}
+_OUTCOME = ("demande_id", "client_id", "decision", "statut_pret", "date_statut", "sexe")
+
 
 def all_dossiers(
-    connection:sa.Connection, # an open connection
-    page:int=2_000,           # applications read at once
-    after:int=0,              # only applications with a larger demande_id
-    until:int=2**62           # and none with a larger one than this
-)->Iterator[tuple[dict,dict]]:# dossier, and its outcome: demande_id, client_id, decision, statut_pret, date_statut, sexe
+    connection: sa.Connection,  # an open connection
+    page: int = 2_000,  # applications read at once
+    after: int = 0,  # only applications with a larger demande_id
+    until: int = 2**62,  # and none with a larger one than this
+) -> Iterator[
+    tuple[dict, dict]
+]:  # dossier, and its outcome: demande_id, client_id, decision, statut_pret, date_statut, sexe
     "The applications of the bank with their dossiers as of their dates, in the order of demande_id."
     while True:
-        values = {'apres': after, 'jusque': until, 'page': page}
-        answer = connection.execute(sa.text(query('demandes')), values)
-        kinds = [(n, _KINDS.get(n, 'category')) for n in answer.keys()]
+        values = {"apres": after, "jusque": until, "page": page}
+        answer = connection.execute(sa.text(query("demandes")), values)
+        kinds = [(n, _KINDS.get(n, "category")) for n in answer.keys()]
         demandes = [{n: _fact(n, v, k) for (n, k), v in zip(kinds, row)} for row in answer]
-        for text, demande in zip(connection.execute(sa.text(dossier_query('des_demandes')), values).scalars(), demandes, strict=True):
+        for text, demande in zip(
+            connection.execute(sa.text(dossier_query("des_demandes")), values).scalars(),
+            demandes,
+            strict=True,
+        ):
             yield _dossier(_facts(text), demande), {n: demande[n] for n in _OUTCOME}
-        if len(demandes) < page: return
-        after = demandes[-1]['demande_id']
+        if len(demandes) < page:
+            return
+        after = demandes[-1]["demande_id"]
+
 
 def application_ranges(
-    connection:sa.Connection, # an open connection
-    size:int                  # applications in a range
-)->list[tuple[int,int]]:      # (after, until), for `all_dossiers`
+    connection: sa.Connection,  # an open connection
+    size: int,  # applications in a range
+) -> list[tuple[int, int]]:  # (after, until), for `all_dossiers`
     "The applications of the bank in ranges of like size, for workers that each read one."
-    bounds = list(connection.execute(sa.text(query('bornes')), {'taille': size}).scalars())
+    bounds = list(connection.execute(sa.text(query("bornes")), {"taille": size}).scalars())
     return list(zip([0, *bounds], [*bounds, 2**62]))
 
 # %% ../nbs/02_database.ipynb #2ab4e7d1
 def _tables(plan):
-    if isinstance(plan, list): return [t for part in plan for t in _tables(part)]
-    if not isinstance(plan, dict): return []
-    return ([plan] if 'table_name' in plan else []) + [t for part in plan.values() for t in _tables(part)]
+    if isinstance(plan, list):
+        return [t for part in plan for t in _tables(part)]
+    if not isinstance(plan, dict):
+        return []
+    return ([plan] if "table_name" in plan else []) + [
+        t for part in plan.values() for t in _tables(part)
+    ]
+
 
 def analyzed(
-    connection:sa.Connection, # to MariaDB
-    text:str,                 # a query
-    **values                  # its named parameters
-)->list[dict]:                # table (its alias), access, key, rows read, pages accessed, milliseconds; in the order of the plan
+    connection: sa.Connection,  # to MariaDB
+    text: str,  # a query
+    **values,  # its named parameters
+) -> list[
+    dict
+]:  # table (its alias), access, key, rows read, pages accessed, milliseconds; in the order of the plan
     "What MariaDB did at each table of a query, which it runs."
-    plan = json.loads(connection.execute(sa.text(f'analyze format=json {text}'), values).scalar_one())
+    plan = json.loads(
+        connection.execute(sa.text(f"analyze format=json {text}"), values).scalar_one()
+    )
     # a row found by its primary key is read before the query is planned, and not counted as run
-    return [{'table': t['table_name'], 'access': t['access_type'], 'key': t.get('key'), 'rows': t['r_loops']*(t['r_rows'] or 0) if t['r_loops'] else int(t['access_type'] == 'const'),
-             'pages': t.get('r_engine_stats', {}).get('pages_accessed', 0), 'ms': t.get('r_table_time_ms', 0) + t.get('r_other_time_ms', 0)} for t in _tables(plan)]
+    return [
+        {
+            "table": t["table_name"],
+            "access": t["access_type"],
+            "key": t.get("key"),
+            "rows": t["r_loops"] * (t["r_rows"] or 0)
+            if t["r_loops"]
+            else int(t["access_type"] == "const"),
+            "pages": t.get("r_engine_stats", {}).get("pages_accessed", 0),
+            "ms": t.get("r_table_time_ms", 0) + t.get("r_other_time_ms", 0),
+        }
+        for t in _tables(plan)
+    ]
 
 # %% ../nbs/02_database.ipynb #fc5991a2
 def matured(
-    demandes:list[dict]       # date_demande, duree_mois, decision, statut_pret of every application
-)->list[bool]:                # True where the loan may be used to fit or to judge a model
+    demandes: list[dict],  # date_demande, duree_mois, decision, statut_pret of every application
+) -> list[bool]:  # True where the loan may be used to fit or to judge a model
     "Loans with an outcome whose contractual end comes before that of every loan still running."
-    end = [12*d['date_demande'].year + d['date_demande'].month + d['duree_mois'] for d in demandes]
-    frontier = min((e for e, d in zip(end, demandes) if d['decision'] == 'acceptee' and d['statut_pret'] is None), default=float('inf'))
-    return [d['statut_pret'] is not None and e < frontier for e, d in zip(end, demandes)]
+    end = [
+        12 * d["date_demande"].year + d["date_demande"].month + d["duree_mois"] for d in demandes
+    ]
+    frontier = min(
+        (
+            e
+            for e, d in zip(end, demandes)
+            if d["decision"] == "acceptee" and d["statut_pret"] is None
+        ),
+        default=float("inf"),
+    )
+    return [d["statut_pret"] is not None and e < frontier for e, d in zip(end, demandes)]
 
 # %% ../nbs/02_database.ipynb #7c1d94e8
 def read_applications(
-    connection:sa.Connection  # an open connection
-)->tuple[list[dict],list[dict]]: # dossiers, and their outcomes: see `all_dossiers`, and `matured`, True or False
+    connection: sa.Connection,  # an open connection
+) -> tuple[
+    list[dict], list[dict]
+]:  # dossiers, and their outcomes: see `all_dossiers`, and `matured`, True or False
     "Every application of the bank in memory, with which loans can teach."
     dossiers, outcomes = [], []
-    for dossier, outcome in all_dossiers(connection): dossiers.append(dossier); outcomes.append(outcome)
-    for outcome, old in zip(outcomes, matured([d | o for d, o in zip(dossiers, outcomes)])): outcome['matured'] = old
+    for dossier, outcome in all_dossiers(connection):
+        dossiers.append(dossier)
+        outcomes.append(outcome)
+    for outcome, old in zip(outcomes, matured([d | o for d, o in zip(dossiers, outcomes)])):
+        outcome["matured"] = old
     return dossiers, outcomes
 
 # %% ../nbs/02_database.ipynb #826772aa
 def read_outcomes(
-    connection:sa.Connection, # an open connection
-    page:int=20_000           # applications read at once
-)->list[dict]:                # demande_id, client_id, date_demande, montant, duree_mois, …, decision, statut_pret, date_statut, sexe, matured
+    connection: sa.Connection,  # an open connection
+    page: int = 20_000,  # applications read at once
+) -> list[
+    dict
+]:  # demande_id, client_id, date_demande, montant, duree_mois, …, decision, statut_pret, date_statut, sexe, matured
     "What became of every application, without its dossier."
     rows, after = [], 0
     while True:
-        found = connection.execute(sa.text(query('demandes')), {'apres': after, 'jusque': 2**62, 'page': page})
-        kinds = [(n, _KINDS.get(n, 'category')) for n in found.keys()]
+        found = connection.execute(
+            sa.text(query("demandes")), {"apres": after, "jusque": 2**62, "page": page}
+        )
+        kinds = [(n, _KINDS.get(n, "category")) for n in found.keys()]
         found = [{n: _fact(n, v, k) for (n, k), v in zip(kinds, row)} for row in found]
         rows += found
-        if len(found) < page: break
-        after = found[-1]['demande_id']
-    return [row | {'matured': old} for row, old in zip(rows, matured(rows))]
+        if len(found) < page:
+            break
+        after = found[-1]["demande_id"]
+    return [row | {"matured": old} for row, old in zip(rows, matured(rows))]
+
 
 def read_decisions(
-    connection:sa.Connection, # an open connection
-    since:str,                # ISO date or time, the first
-    until:str                 # ISO date or time, after the last
-)->Iterator[dict]:            # decision_id, horodatage, dossier and resultat as they were written, modele_version
+    connection: sa.Connection,  # an open connection
+    since: str,  # ISO date or time, the first
+    until: str,  # ISO date or time, after the last
+) -> Iterator[
+    dict
+]:  # decision_id, horodatage, dossier and resultat as they were written, modele_version
     "The answers of the service in a time."
-    for row in connection.execution_options(stream_results=True).execute(sa.text(query('decisions_between')), {'depuis': since, 'jusque': until}).mappings():
-        yield dict(row) | {n: json.loads(row[n]) for n in ('dossier', 'resultat')}
+    for row in (
+        connection.execution_options(stream_results=True)
+        .execute(sa.text(query("decisions_between")), {"depuis": since, "jusque": until})
+        .mappings()
+    ):
+        yield dict(row) | {n: json.loads(row[n]) for n in ("dossier", "resultat")}

@@ -18,174 +18,275 @@ from .contract import FIELDS
 from .features import FEATURES, MOTIFS, one_of, where
 
 # %% ../nbs/09b_decision.ipynb #a3c3833b
-SCALE = {'at_odds': 600, 'odds': 50, 'double': 20}
+SCALE = {"at_odds": 600, "odds": 50, "double": 20}
+
 
 def points(
-    log_odds,                 # of default: a float, or an array
-    scale:dict=SCALE          # {at_odds, odds, double}
-):                            # scorecard points, higher is better: an int, or an array of them
+    log_odds,  # of default: a float, or an array
+    scale: dict = SCALE,  # {at_odds, odds, double}
+):  # scorecard points, higher is better: an int, or an array of them
     "Log-odds in the unit of a credit committee."
-    exact = scale['at_odds'] - scale['double'] / log(2) * (log_odds + log(scale['odds']))
+    exact = scale["at_odds"] - scale["double"] / log(2) * (log_odds + log(scale["odds"]))
     return round(exact) if exact.__class__ is float else exact.round().astype(int)
 
 # %% ../nbs/09b_decision.ipynb #6823e312
 def _bins(axis):
     "The cells of an axis, in words."
-    if 'cuts' in axis:
-        c = [f'{v:.6g}' for v in axis['cuts']]
-        return ['missing', f'below {c[0]}', *(f'{a} to {b}' for a, b in zip(c, c[1:])), f'{c[-1]} and above'] if c else ['missing', 'any']
-    codes = {k: code for code, k in axis['categories'].items()}
-    return ['missing', *(codes.get(k, '') for k in range(1, max(codes, default=0) + 1)), 'never seen']
+    if "cuts" in axis:
+        c = [f"{v:.6g}" for v in axis["cuts"]]
+        return (
+            [
+                "missing",
+                f"below {c[0]}",
+                *(f"{a} to {b}" for a, b in zip(c, c[1:])),
+                f"{c[-1]} and above",
+            ]
+            if c
+            else ["missing", "any"]
+        )
+    codes = {k: code for code, k in axis["categories"].items()}
+    return [
+        "missing",
+        *(codes.get(k, "") for k in range(1, max(codes, default=0) + 1)),
+        "never seen",
+    ]
+
 
 def points_table(
-    model:AdditiveModel,      # log-odds of default
-    scale:dict=SCALE          # {at_odds, odds, double}
-)->list[dict]:                # {table, cell, points}; the first is the base, to which one cell of each table is added
+    model: AdditiveModel,  # log-odds of default
+    scale: dict = SCALE,  # {at_odds, odds, double}
+) -> list[
+    dict
+]:  # {table, cell, points}; the first is the base, to which one cell of each table is added
     "The scorecard: points of every cell of every table."
-    factor = scale['double'] / log(2)
-    rows = [{'table': 'base', 'cell': '', 'points': scale['at_odds'] - factor*(model.intercept + log(scale['odds']))}]
+    factor = scale["double"] / log(2)
+    rows = [
+        {
+            "table": "base",
+            "cell": "",
+            "points": scale["at_odds"] - factor * (model.intercept + log(scale["odds"])),
+        }
+    ]
     for t, label in zip(model.terms, model.term_labels):
-        cells = product(*(_bins(model.axes[i]) for i in t['axes']))
-        rows += [{'table': label, 'cell': ' & '.join(cell), 'points': -factor*v} for cell, v in zip(cells, t['values'])]
+        cells = product(*(_bins(model.axes[i]) for i in t["axes"]))
+        rows += [
+            {"table": label, "cell": " & ".join(cell), "points": -factor * v}
+            for cell, v in zip(cells, t["values"])
+        ]
     return rows
 
 # %% ../nbs/09b_decision.ipynb #f7c90500
-MASTER_SCALE = (('A', .01), ('B', .02), ('C', .04), ('D', .08), ('E', .16), ('F', .32), ('G', 1.0))
+MASTER_SCALE = (
+    ("A", 0.01),
+    ("B", 0.02),
+    ("C", 0.04),
+    ("D", 0.08),
+    ("E", 0.16),
+    ("F", 0.32),
+    ("G", 1.0),
+)
+
 
 def rating(
-    p:float,                  # probability of default
-    classes:list              # [[name, upper bound], ...], increasing
-)->str:
+    p: float,  # probability of default
+    classes: list,  # [[name, upper bound], ...], increasing
+) -> str:
     "The first class whose bound is not exceeded."
     return next(name for name, bound in classes if p <= bound)
 
+
 def rating_many(
-    p,                        # array of probabilities
-    classes:list              # [[name, upper bound], ...], increasing
-):                            # array of names, each as `rating` gives it
+    p,  # array of probabilities
+    classes: list,  # [[name, upper bound], ...], increasing
+):  # array of names, each as `rating` gives it
     import numpy as np
+
     names, bounds = zip(*classes)
     return np.array(names, dtype=object)[np.searchsorted(bounds, p)]
 
 # %% ../nbs/09b_decision.ipynb #17aeeef1
 def rating_classes(
-    y,                        # outcomes of the training loans, 1 for default
-    p,                        # their out-of-fold probabilities
-    scale:Sequence=MASTER_SCALE,  # (name, upper bound), increasing
-    least:int=10              # defaults that a class needs
-)->list[dict]:                # {name, bound, n, defaults, mean}, best first; the rate of default rises from each to the next
+    y,  # outcomes of the training loans, 1 for default
+    p,  # their out-of-fold probabilities
+    scale: Sequence = MASTER_SCALE,  # (name, upper bound), increasing
+    least: int = 10,  # defaults that a class needs
+) -> list[
+    dict
+]:  # {name, bound, n, defaults, mean}, best first; the rate of default rises from each to the next
     "The classes of the master scale that the training loans support."
-    found = {name: {'bound': bound, 'n': 0, 'defaults': 0, 'sum': 0.0} for name, bound in scale}
+    found = {name: {"bound": bound, "n": 0, "defaults": 0, "sum": 0.0} for name, bound in scale}
     for outcome, v in zip(y, p):
         c = found[rating(v, scale)]
-        c['n'] += 1; c['defaults'] += int(outcome); c['sum'] += float(v)
+        c["n"] += 1
+        c["defaults"] += int(outcome)
+        c["sum"] += float(v)
     kept = []
     for c in found.values():
         kept.append(c)
-        while len(kept) > 1 and (kept[-2]['defaults'] < least or kept[-2]['defaults']*c['n'] >= c['defaults']*kept[-2]['n']): c = _merge(kept)
-    while len(kept) > 1 and kept[-1]['defaults'] < least: _merge(kept)
-    return [{'name': rating(c['sum']/c['n'], scale), 'bound': c['bound'], 'n': c['n'], 'defaults': c['defaults'], 'mean': c['sum']/c['n']} for c in kept]
+        while len(kept) > 1 and (
+            kept[-2]["defaults"] < least
+            or kept[-2]["defaults"] * c["n"] >= c["defaults"] * kept[-2]["n"]
+        ):
+            c = _merge(kept)
+    while len(kept) > 1 and kept[-1]["defaults"] < least:
+        _merge(kept)
+    return [
+        {
+            "name": rating(c["sum"] / c["n"], scale),
+            "bound": c["bound"],
+            "n": c["n"],
+            "defaults": c["defaults"],
+            "mean": c["sum"] / c["n"],
+        }
+        for c in kept
+    ]
+
 
 def _merge(kept):
     "The last two become one, up to the bound of the worse."
     worse, better = kept.pop(), kept.pop()
-    kept.append(worse | {n: worse[n] + better[n] for n in ('n', 'defaults', 'sum')})
+    kept.append(worse | {n: worse[n] + better[n] for n in ("n", "defaults", "sum")})
     return kept[-1]
 
 # %% ../nbs/09b_decision.ipynb #a8793a9b
 def loan_margin(
-    taux_annuel:float,        # rate, % a year
-    duree_mois:int,           # term, months
-    annual_cost:float         # cost of funds and of running the loan, % a year of the balance
-)->float:                     # share of the amount
+    taux_annuel: float,  # rate, % a year
+    duree_mois: int,  # term, months
+    annual_cost: float,  # cost of funds and of running the loan, % a year of the balance
+) -> float:  # share of the amount
     "What a repaid loan earns, for a balance that falls evenly."
     return (taux_annuel - annual_cost) / 100 * (duree_mois + 1) / 24
 
+
 def decision_rule(
-    margin:float=.08,         # earned on a repaid loan whose rate is not known, share of the amount
-    loss_given_default:float=.45,  # share of the exposure that is never recovered
-    exposure:float=1.0,       # exposure at default, share of the amount
-    annual_cost:float=2.0,    # cost of funds and of running a loan, % a year of the balance
-    keep:float=.5             # share of the margin that must be expected to remain
-)->dict:                      # stored in the artifact, with the cut-offs of a loan whose rate is not known
+    margin: float = 0.08,  # earned on a repaid loan whose rate is not known, share of the amount
+    loss_given_default: float = 0.45,  # share of the exposure that is never recovered
+    exposure: float = 1.0,  # exposure at default, share of the amount
+    annual_cost: float = 2.0,  # cost of funds and of running a loan, % a year of the balance
+    keep: float = 0.5,  # share of the margin that must be expected to remain
+) -> dict:  # stored in the artifact, with the cut-offs of a loan whose rate is not known
     "The economics of a decision."
-    loss = loss_given_default*exposure
-    return {'margin': margin, 'loss_given_default': loss_given_default, 'exposure': exposure, 'annual_cost': annual_cost, 'keep': keep,
-            'accept_below': (1 - keep)*margin/(margin + loss), 'refuse_above': margin/(margin + loss)}
+    loss = loss_given_default * exposure
+    return {
+        "margin": margin,
+        "loss_given_default": loss_given_default,
+        "exposure": exposure,
+        "annual_cost": annual_cost,
+        "keep": keep,
+        "accept_below": (1 - keep) * margin / (margin + loss),
+        "refuse_above": margin / (margin + loss),
+    }
 
 # %% ../nbs/09b_decision.ipynb #33d66ced
 def cutoffs(
-    rule:dict,                # from `decision_rule`
-    taux_annuel:float|None=None,  # rate of the loan, % a year
-    duree_mois:int|None=None      # its term, months
-)->tuple[float,float]:        # accept below, refuse above
+    rule: dict,  # from `decision_rule`
+    taux_annuel: float | None = None,  # rate of the loan, % a year
+    duree_mois: int | None = None,  # its term, months
+) -> tuple[float, float]:  # accept below, refuse above
     "The two probabilities between which a person looks, for a loan of this rate and term."
-    if taux_annuel is None or duree_mois is None: return rule['accept_below'], rule['refuse_above']
-    margin = loan_margin(taux_annuel, duree_mois, rule['annual_cost'])
-    if margin <= 0: return 0.0, 1.0
-    break_even = margin / (margin + rule['loss_given_default']*rule['exposure'])
-    return (1 - rule['keep'])*break_even, break_even
+    if taux_annuel is None or duree_mois is None:
+        return rule["accept_below"], rule["refuse_above"]
+    margin = loan_margin(taux_annuel, duree_mois, rule["annual_cost"])
+    if margin <= 0:
+        return 0.0, 1.0
+    break_even = margin / (margin + rule["loss_given_default"] * rule["exposure"])
+    return (1 - rule["keep"]) * break_even, break_even
+
 
 def cutoffs_many(
-    rule:dict,                # from `decision_rule`
-    taux_annuel,              # array of rates, NaN where missing
-    duree_mois                # array of terms
-)->tuple:                     # two arrays, each pair as `cutoffs` gives it
-    margin = loan_margin(taux_annuel, duree_mois, rule['annual_cost'])
-    break_even = where(margin <= 0, 1.0, margin / (margin + rule['loss_given_default']*rule['exposure']))
-    accept = where(margin <= 0, 0.0, (1 - rule['keep'])*break_even)
+    rule: dict,  # from `decision_rule`
+    taux_annuel,  # array of rates, NaN where missing
+    duree_mois,  # array of terms
+) -> tuple:  # two arrays, each pair as `cutoffs` gives it
+    margin = loan_margin(taux_annuel, duree_mois, rule["annual_cost"])
+    break_even = where(
+        margin <= 0, 1.0, margin / (margin + rule["loss_given_default"] * rule["exposure"])
+    )
+    accept = where(margin <= 0, 0.0, (1 - rule["keep"]) * break_even)
     unknown = margin != margin
-    return where(unknown, rule['accept_below'], accept), where(unknown, rule['refuse_above'], break_even)
+    return where(unknown, rule["accept_below"], accept), where(
+        unknown, rule["refuse_above"], break_even
+    )
+
 
 def recommendation(
-    low:float,                # lower end of the interval of the probability
-    high:float,               # its upper end
-    atypical:bool,            # flagged by the detector
-    cuts:tuple[float,float]   # from `cutoffs`
-)->str:                       # accepter, examiner or refuser
+    low: float,  # lower end of the interval of the probability
+    high: float,  # its upper end
+    atypical: bool,  # flagged by the detector
+    cuts: tuple[float, float],  # from `cutoffs`
+) -> str:  # accepter, examiner or refuser
     "Accept and refuse where profit is clear; a person looks at the rest, and at all that is atypical."
-    if low > cuts[1]: return 'refuser'
-    return 'accepter' if high < cuts[0] and not atypical else 'examiner'
+    if low > cuts[1]:
+        return "refuser"
+    return "accepter" if high < cuts[0] and not atypical else "examiner"
+
 
 def recommendation_many(
-    low,                      # arrays of what `recommendation` takes
+    low,  # arrays of what `recommendation` takes
     high,
     atypical,
-    cuts:tuple                # from `cutoffs_many`
-):                            # array of recommendations
-    return where(low > cuts[1], 'refuser', where((high < cuts[0]) & ~atypical, 'accepter', 'examiner'))
+    cuts: tuple,  # from `cutoffs_many`
+):  # array of recommendations
+    return where(
+        low > cuts[1], "refuser", where((high < cuts[0]) & ~atypical, "accepter", "examiner")
+    )
 
 # %% ../nbs/09b_decision.ipynb #0dd186f7
 def scorecard(
-    y=(),                     # outcomes of the training loans
-    p=(),                     # their out-of-fold probabilities; none: the whole master scale
-    **economics               # see `decision_rule`
-)->dict:                      # points, classes and cut-offs, stored in the artifact
+    y=(),  # outcomes of the training loans
+    p=(),  # their out-of-fold probabilities; none: the whole master scale
+    **economics,  # see `decision_rule`
+) -> dict:  # points, classes and cut-offs, stored in the artifact
     "The decision layer that goes with a scorer."
-    classes = rating_classes(y, p) if len(y) else [{'name': name, 'bound': bound} for name, bound in MASTER_SCALE]
-    return {'points': SCALE, 'classes': [[c['name'], c['bound']] for c in classes], 'fitted': classes, 'decision': decision_rule(**economics)}
+    classes = (
+        rating_classes(y, p)
+        if len(y)
+        else [{"name": name, "bound": bound} for name, bound in MASTER_SCALE]
+    )
+    return {
+        "points": SCALE,
+        "classes": [[c["name"], c["bound"]] for c in classes],
+        "fitted": classes,
+        "decision": decision_rule(**economics),
+    }
 
 # %% ../nbs/09b_decision.ipynb #1b8f3c7c
 _ABOUT = {n: (f.motif or n, f.nul) for n, f in FEATURES.items()}
-_FACTS = {code: list(dict.fromkeys(c for n, f in FEATURES.items() if _ABOUT[n][0] == code for c in f.champs)) for code, _ in _ABOUT.values()}
-_WORDS = {code: MOTIFS.get(code) or (FEATURES[code].libelle, FEATURES[code].label) for code in _FACTS}
-_ORDER = {code: k for k, code in enumerate([*_WORDS, 'inconnu'])}   # of motives that weigh the same
-_OPTIONAL = ('mensualite', 'mois_depuis_rejet')                # empty where it follows from others, or where there is nothing to say
-_WITHOUT_JOB = ('retraite', 'sans_emploi', 'etudiant')
+_FACTS = {
+    code: list(
+        dict.fromkeys(c for n, f in FEATURES.items() if _ABOUT[n][0] == code for c in f.champs)
+    )
+    for code, _ in _ABOUT.values()
+}
+_WORDS = {
+    code: MOTIFS.get(code) or (FEATURES[code].libelle, FEATURES[code].label) for code in _FACTS
+}
+_ORDER = {code: k for k, code in enumerate([*_WORDS, "inconnu"])}  # of motives that weigh the same
+_OPTIONAL = (
+    "mensualite",
+    "mois_depuis_rejet",
+)  # empty where it follows from others, or where there is nothing to say
+_WITHOUT_JOB = ("retraite", "sans_emploi", "etudiant")
+
 
 def _not_given(name, dossier):
     "The facts that would have made a missing feature known."
-    return [c for c in FEATURES[name].champs if dossier[c] is None and c not in _OPTIONAL
-            and not (c == 'date_embauche' and dossier['statut_emploi'] in _WITHOUT_JOB)]
+    return [
+        c
+        for c in FEATURES[name].champs
+        if dossier[c] is None
+        and c not in _OPTIONAL
+        and not (c == "date_embauche" and dossier["statut_emploi"] in _WITHOUT_JOB)
+    ]
 
 # %% ../nbs/09b_decision.ipynb #f0863897
 def motives(
-    parts:dict,               # variable to contribution, log-odds
-    x:dict,                   # features of the application
-    dossier:dict,             # its facts
-    most:int=4,               # motives kept
-    least:float=.05           # log-odds; what changes the odds by less is no reason
-)->list[dict]:                # {code, contribution, libelle, label, champs}, heaviest first
+    parts: dict,  # variable to contribution, log-odds
+    x: dict,  # features of the application
+    dossier: dict,  # its facts
+    most: int = 4,  # motives kept
+    least: float = 0.05,  # log-odds; what changes the odds by less is no reason
+) -> list[dict]:  # {code, contribution, libelle, label, champs}, heaviest first
     "What speaks against the applicant, in words."
     sums, unknown = {}, {}
     for name, part in parts.items():
@@ -193,59 +294,87 @@ def motives(
         value = x[name]
         if value is None or value != value:
             facts = _not_given(name, dossier) if part > 0 else ()
-            if not facts: continue
+            if not facts:
+                continue
             unknown |= dict.fromkeys(facts)
-            code = 'inconnu'
-        elif part > 0 and value == nul: continue
+            code = "inconnu"
+        elif part > 0 and value == nul:
+            continue
         sums[code] = sums.get(code, 0.0) + part
-    adverse = sorted((kv for kv in sums.items() if kv[1] >= least), key=lambda kv: (-kv[1], _ORDER[kv[0]]))[:most]
+    adverse = sorted(
+        (kv for kv in sums.items() if kv[1] >= least), key=lambda kv: (-kv[1], _ORDER[kv[0]])
+    )[:most]
     return [_motive(code, total, list(unknown)) for code, total in adverse]
 
+
 def _motive(code, total, unknown):
-    if code != 'inconnu': (fr, en), facts = _WORDS[code], _FACTS[code]
+    if code != "inconnu":
+        (fr, en), facts = _WORDS[code], _FACTS[code]
     else:
         facts = unknown
-        fr, en = (f"{word}{', '.join(getattr(FIELDS[c], lang) for c in facts)}" for word, lang in (('Informations non données\u00a0: ', 'libelle'), ('Facts not given: ', 'label')))
-    return {'code': code, 'contribution': total, 'libelle': fr, 'label': en, 'champs': facts}
+        fr, en = (
+            f"{word}{', '.join(getattr(FIELDS[c], lang) for c in facts)}"
+            for word, lang in (
+                ("Informations non données\u00a0: ", "libelle"),
+                ("Facts not given: ", "label"),
+            )
+        )
+    return {"code": code, "contribution": total, "libelle": fr, "label": en, "champs": facts}
 
 # %% ../nbs/09b_decision.ipynb #a445a2c4
 def motive_codes(
-    parts:dict,               # variable to an array of contributions, log-odds
-    x:dict,                   # features: see `features.feature_columns`
-    facts:dict,               # see `features.fact_columns`
-    most:int=4,               # as in `motives`
-    least:float=.05           # as in `motives`
-):                            # array of texts: the codes of `motives`, a space between them
+    parts: dict,  # variable to an array of contributions, log-odds
+    x: dict,  # features: see `features.feature_columns`
+    facts: dict,  # see `features.fact_columns`
+    most: int = 4,  # as in `motives`
+    least: float = 0.05,  # as in `motives`
+):  # array of texts: the codes of `motives`, a space between them
     "The motives of many applications, by their codes."
     import numpy as np
     import pandas as pd
-    n = len(facts['montant'])
+
+    n = len(facts["montant"])
     sums, row = np.zeros((n, len(_ORDER))), np.arange(n)
     for name, part in parts.items():
         code, nul = _ABOUT[name]
         missing, against = pd.isna(x[name]), part > 0
-        sums[:, _ORDER[code]] += np.where(missing if nul is None else missing | against & (x[name] == nul), 0.0, part)
-        if missing.any(): sums[:, _ORDER['inconnu']] += np.where(missing & against & _any_not_given(name, facts), part, 0.0)
+        sums[:, _ORDER[code]] += np.where(
+            missing if nul is None else missing | against & (x[name] == nul), 0.0, part
+        )
+        if missing.any():
+            sums[:, _ORDER["inconnu"]] += np.where(
+                missing & against & _any_not_given(name, facts), part, 0.0
+            )
     packed = np.zeros(n, dtype=np.int64)
     for _ in range(most):
         k = sums.argmax(axis=1)
-        packed = packed*(len(_ORDER) + 1) + np.where(sums[row, k] >= least, k + 1, 0)
+        packed = packed * (len(_ORDER) + 1) + np.where(sums[row, k] >= least, k + 1, 0)
         sums[row, k] = -np.inf
     which, found = pd.factorize(packed)
     return np.array([_unpacked(v) for v in found.tolist()], dtype=object)[which]
 
+
 @lru_cache(maxsize=100_000)
 def _unpacked(v):
-    codes, out = ('', *_ORDER), []
-    while v: out.append(codes[v % len(codes)]); v //= len(codes)
-    return ' '.join(code for code in reversed(out) if code)
+    codes, out = ("", *_ORDER), []
+    while v:
+        out.append(codes[v % len(codes)])
+        v //= len(codes)
+    return " ".join(code for code in reversed(out) if code)
+
 
 def _any_not_given(name, facts):
     "Where `_not_given` names a fact."
     import pandas as pd
+
     found = False
     for c in FEATURES[name].champs:
-        if c in _OPTIONAL: continue
+        if c in _OPTIONAL:
+            continue
         missing = pd.isna(facts[c])
-        found = found | (missing & ~one_of(facts['statut_emploi'], _WITHOUT_JOB) if c == 'date_embauche' else missing)
+        found = found | (
+            missing & ~one_of(facts["statut_emploi"], _WITHOUT_JOB)
+            if c == "date_embauche"
+            else missing
+        )
     return found

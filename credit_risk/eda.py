@@ -23,459 +23,798 @@ from .contract import BANK_ONLY, FIELDS, STATUTS
 from .database import read_applications
 
 # %% ../nbs/04_eda.ipynb #1af5ade1
-_DATES = [n for n, f in FIELDS.items() if f.kind == 'date'] + ['date_statut']
+_DATES = [n for n, f in FIELDS.items() if f.kind == "date"] + ["date_statut"]
+
 
 def book_of(
-    dossiers:list[dict],      # see `database.read_applications`
-    outcomes:list[dict]       # in the same order
-)->pd.DataFrame:              # the contract's fields, demande_id, client_id, decision, statut_pret, date_statut, sexe, matured, defaut
+    dossiers: list[dict],  # see `database.read_applications`
+    outcomes: list[dict],  # in the same order
+) -> pd.DataFrame:  # the contract's fields, demande_id, client_id, decision, statut_pret, date_statut, sexe, matured, defaut
     "Every application with its dossier and its outcome; `defaut` is 1 or 0 for matured loans and missing otherwise."
     rows = [facts | outcome for facts, outcome in zip(dossiers, outcomes)]
-    book = pd.DataFrame(rows, columns=[*FIELDS, 'demande_id', 'client_id', 'decision', 'statut_pret', 'date_statut', 'sexe', 'matured'])
-    book['defaut'] = np.where(book.matured.astype(bool), (book.statut_pret == STATUTS[1]).astype(float), np.nan)
-    for name in _DATES: book[name] = pd.to_datetime(book[name])
+    book = pd.DataFrame(
+        rows,
+        columns=[
+            *FIELDS,
+            "demande_id",
+            "client_id",
+            "decision",
+            "statut_pret",
+            "date_statut",
+            "sexe",
+            "matured",
+        ],
+    )
+    book["defaut"] = np.where(
+        book.matured.astype(bool), (book.statut_pret == STATUTS[1]).astype(float), np.nan
+    )
+    for name in _DATES:
+        book[name] = pd.to_datetime(book[name])
     for name, f in FIELDS.items():
-        if f.kind in ('number', 'integer'): book[name] = pd.to_numeric(book[name]).astype(float)
+        if f.kind in ("number", "integer"):
+            book[name] = pd.to_numeric(book[name]).astype(float)
     return book
 
+
 def portfolio(
-    engine:sa.Engine          # the bank
-)->pd.DataFrame:              # see `book_of`
+    engine: sa.Engine,  # the bank
+) -> pd.DataFrame:  # see `book_of`
     "Every application of a bank."
-    with engine.connect() as connection: return book_of(*read_applications(connection))
+    with engine.connect() as connection:
+        return book_of(*read_applications(connection))
 
 # %% ../nbs/04_eda.ipynb #b308a681
 def jeffreys(
-    bad,                      # number of defaults
-    n,                        # number of loans
-    level:float=.95           # probability that the interval covers
-)->tuple:                     # low, high
+    bad,  # number of defaults
+    n,  # number of loans
+    level: float = 0.95,  # probability that the interval covers
+) -> tuple:  # low, high
     "Jeffreys interval of a rate: honest for few loans and for none that defaulted."
-    bad, n, tail = np.asarray(bad, float), np.asarray(n, float), (1 - level)/2
-    low, high = beta.ppf(tail, bad + .5, n - bad + .5), beta.ppf(1 - tail, bad + .5, n - bad + .5)
+    bad, n, tail = np.asarray(bad, float), np.asarray(n, float), (1 - level) / 2
+    low, high = (
+        beta.ppf(tail, bad + 0.5, n - bad + 0.5),
+        beta.ppf(1 - tail, bad + 0.5, n - bad + 0.5),
+    )
     return np.where(bad == 0, 0, low), np.where(bad == n, 1, high)
 
+
 def summary(
-    book:pd.DataFrame         # see `portfolio`
-)->pd.Series:                 # counts, dates and rates
+    book: pd.DataFrame,  # see `portfolio`
+) -> pd.Series:  # counts, dates and rates
     "The portfolio in one column."
-    judged, accepted = book[book.defaut.notna()], book[book.decision == 'acceptee']
+    judged, accepted = book[book.defaut.notna()], book[book.decision == "acceptee"]
     n, bad = len(judged), int(judged.defaut.sum())
     low, high = jeffreys(bad, n) if n else (np.nan, np.nan)
-    percent = lambda x: '–' if x is None or np.isnan(x) else f'{100*x:.1f} %'
-    return pd.Series({'applications': f'{len(book):,}', 'clients': f'{book.client_id.nunique():,}', 'from': f'{book.date_demande.min():%Y-%m-%d}',
-                      'to': f'{book.date_demande.max():%Y-%m-%d}',
-                      'accepted': percent(len(accepted)/len(book)), 'loans still running': f'{int(accepted.statut_pret.isna().sum()):,}',
-                      'matured loans': f'{n:,}', 'of which defaulted': f'{bad:,}',
-                      'default rate': percent(bad/n if n else np.nan), '95 % interval': f'{percent(float(low))} to {percent(float(high))}',
-                      'median amount, euros': f'{book.montant.median():,.0f}', 'median term, months': f'{book.duree_mois.median():.0f}'}, name='portfolio')
+    percent = lambda x: "–" if x is None or np.isnan(x) else f"{100 * x:.1f} %"
+    return pd.Series(
+        {
+            "applications": f"{len(book):,}",
+            "clients": f"{book.client_id.nunique():,}",
+            "from": f"{book.date_demande.min():%Y-%m-%d}",
+            "to": f"{book.date_demande.max():%Y-%m-%d}",
+            "accepted": percent(len(accepted) / len(book)),
+            "loans still running": f"{int(accepted.statut_pret.isna().sum()):,}",
+            "matured loans": f"{n:,}",
+            "of which defaulted": f"{bad:,}",
+            "default rate": percent(bad / n if n else np.nan),
+            "95 % interval": f"{percent(float(low))} to {percent(float(high))}",
+            "median amount, euros": f"{book.montant.median():,.0f}",
+            "median term, months": f"{book.duree_mois.median():.0f}",
+        },
+        name="portfolio",
+    )
 
 # %% ../nbs/04_eda.ipynb #cb5e0906
-BLUE, RED, GREY, LIGHT = '#3b6ea5', '#c0392b', '#8a8f98', '#d5d9e0'
-_STYLE = sns.axes_style('whitegrid') | {'figure.dpi': 80, 'savefig.dpi': 80, 'font.size': 9, 'axes.titlesize': 10, 'axes.titleweight': 'bold',
-                                        'axes.titlelocation': 'left', 'axes.labelsize': 9, 'xtick.labelsize': 8,
-                                        'ytick.labelsize': 8, 'legend.fontsize': 8, 'grid.color': '#e8eaee', 'axes.edgecolor': '#b8bdc7',
-                                        'axes.spines.top': False, 'axes.spines.right': False, 'patch.edgecolor': 'white'}
+BLUE, RED, GREY, LIGHT = "#3b6ea5", "#c0392b", "#8a8f98", "#d5d9e0"
+_STYLE = sns.axes_style("whitegrid") | {
+    "figure.dpi": 80,
+    "savefig.dpi": 80,
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "grid.color": "#e8eaee",
+    "axes.edgecolor": "#b8bdc7",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "patch.edgecolor": "white",
+}
+
 
 def _styled(draw):
     "The style is worn while a figure is drawn and taken off after it."
+
     @wraps(draw)
     def wrapper(*args, **kwargs):
         with plt.rc_context(_STYLE):
             figure = draw(*args, **kwargs)
             plt.close(figure)
             return figure
+
     return wrapper
+
 
 _ALL = FIELDS | {f.name: f for f in BANK_ONLY}
 
-_SINCE = dict(date_naissance='Age', date_embauche='Time in the present job', date_ouverture='Age of the account')
+_SINCE = dict(
+    date_naissance="Age",
+    date_embauche="Time in the present job",
+    date_ouverture="Age of the account",
+)
+
 
 def label(
-    name:str                  # field of the contract
-)->str:                       # its label and unit
+    name: str,  # field of the contract
+) -> str:  # its label and unit
     "What an axis says; a date is shown as years before the application."
     f = _ALL.get(name)
-    if f is None: return name
-    if name in _SINCE: return f'{_SINCE[name]}, years'
-    return f'{f.label}, {f.unit}' if f.unit and f.unit.lower() not in f.label.lower() else f.label
+    if f is None:
+        return name
+    if name in _SINCE:
+        return f"{_SINCE[name]}, years"
+    return f"{f.label}, {f.unit}" if f.unit and f.unit.lower() not in f.label.lower() else f.label
 
-def _wrap(text): return text.replace(', ', ',\n', 1) if len(text) > 28 else text
+
+def _wrap(text):
+    return text.replace(", ", ",\n", 1) if len(text) > 28 else text
+
 
 def values(
-    book:pd.DataFrame,        # see `portfolio`
-    name:str                  # field of the contract
-)->pd.Series:                 # numbers or codes; a date becomes years before the application
+    book: pd.DataFrame,  # see `portfolio`
+    name: str,  # field of the contract
+) -> pd.Series:  # numbers or codes; a date becomes years before the application
     "A field as it is drawn."
     x = book[name]
-    if pd.api.types.is_datetime64_any_dtype(x): return (book.date_demande - x).dt.days/365.25
+    if pd.api.types.is_datetime64_any_dtype(x):
+        return (book.date_demande - x).dt.days / 365.25
     return x
+
 
 def _grid(n, columns=4, width=3.3, height=2.5):
     columns = max(min(columns, n), 1)
-    fig, axes = plt.subplots(-(-n//columns), columns, figsize=(width*columns, height*-(-n//columns)), squeeze=False)
-    for ax in axes.flat[n:]: ax.set_visible(False)
+    fig, axes = plt.subplots(
+        -(-n // columns),
+        columns,
+        figsize=(width * columns, height * -(-n // columns)),
+        squeeze=False,
+    )
+    for ax in axes.flat[n:]:
+        ax.set_visible(False)
     return fig, axes.flat
+
 
 def _known(book, names):
     "Fields of which at least one value is known; the date of the application is for the time axis."
-    return [n for n in (names or [*FIELDS, 'sexe']) if n in book and book[n].notna().any() and n != 'date_demande']
+    return [
+        n
+        for n in (names or [*FIELDS, "sexe"])
+        if n in book and book[n].notna().any() and n != "date_demande"
+    ]
 
-def _numeric(name): return name in FIELDS and FIELDS[name].kind != 'category'
+
+def _numeric(name):
+    return name in FIELDS and FIELDS[name].kind != "category"
+
 
 def _count_axis(axis, whole=False):
     "Few ticks, thousands separated; whole numbers where the field counts."
     axis.set_major_locator(plt.MaxNLocator(5, integer=whole))
-    axis.set_major_formatter(plt.FuncFormatter(lambda v, _: f'{v:,.0f}' if float(v).is_integer() else f'{v:g}'))
+    axis.set_major_formatter(
+        plt.FuncFormatter(lambda v, _: f"{v:,.0f}" if float(v).is_integer() else f"{v:g}")
+    )
+
 
 def _nothing(text):
     fig, ax = plt.subplots(figsize=(6, 1.2))
-    ax.axis('off'); ax.text(.5, .5, text, ha='center', va='center', color=GREY)
+    ax.axis("off")
+    ax.text(0.5, 0.5, text, ha="center", va="center", color=GREY)
     return fig
 
 # %% ../nbs/04_eda.ipynb #cd10871e
 @_styled
 def distributions(
-    book:pd.DataFrame,        # see `portfolio`
-    names:Sequence[str]|None=None    # fields; default: all that take two values
-)->Figure:
+    book: pd.DataFrame,  # see `portfolio`
+    names: Sequence[str] | None = None,  # fields; default: all that take two values
+) -> Figure:
     "How each field is spread: numbers as histograms with their median, codes as bars."
     names = names or [n for n in _known(book, None) if book[n].nunique() > 1]
-    if not names: return _nothing('no field takes two values')
+    if not names:
+        return _nothing("no field takes two values")
     fig, axes = _grid(len(names))
     for ax, name in zip(axes, names):
         x = values(book, name).dropna()
         if _numeric(name):
-            low, high = x.quantile([.01, .99]) if x.nunique() > 20 else (x.min(), x.max())
+            low, high = x.quantile([0.01, 0.99]) if x.nunique() > 20 else (x.min(), x.max())
             whole = x.nunique() <= 20
             inside = x[x.between(low, high)]
             if whole:
                 share = inside.value_counts(normalize=True).sort_index().mul(100)
-                ax.bar(share.index, share, color=BLUE, width=.8*max(np.diff(share.index).min() if len(share) > 1 else 1, .01))
-            else: ax.hist(inside, bins=30, color=BLUE, weights=np.full(len(inside), 100/len(x)), lw=.3)
+                ax.bar(
+                    share.index,
+                    share,
+                    color=BLUE,
+                    width=0.8 * max(np.diff(share.index).min() if len(share) > 1 else 1, 0.01),
+                )
+            else:
+                ax.hist(
+                    inside, bins=30, color=BLUE, weights=np.full(len(inside), 100 / len(x)), lw=0.3
+                )
             ax.axvline(x.median(), color=RED, lw=1.2)
-            ax.set_xlabel(_wrap(label(name))); _count_axis(ax.xaxis, FIELDS[name].kind == 'integer')
+            ax.set_xlabel(_wrap(label(name)))
+            _count_axis(ax.xaxis, FIELDS[name].kind == "integer")
         else:
             share = x.value_counts(normalize=True).mul(100)
-            ax.barh(share.index[::-1], share[::-1], color=BLUE); ax.set_xlabel('applications, %'); ax.grid(axis='y', visible=False)
+            ax.barh(share.index[::-1], share[::-1], color=BLUE)
+            ax.set_xlabel("applications, %")
+            ax.grid(axis="y", visible=False)
         ax.set_title(name)
-        if _numeric(name): ax.set_ylabel('applications, %')
+        if _numeric(name):
+            ax.set_ylabel("applications, %")
     fig.tight_layout()
     return fig
 
 # %% ../nbs/04_eda.ipynb #f1c30c53
 @_styled
 def through_time(
-    book:pd.DataFrame,        # see `portfolio`
-    freq:str='Q',             # period of the points: Q, Y or M
-    shade:Callable|None=None, # draws recessions on axes, as `credit_risk.bank.shade_recessions`
-    least:int=20              # matured loans below which a period has no point
-)->Figure:
+    book: pd.DataFrame,  # see `portfolio`
+    freq: str = "Q",  # period of the points: Q, Y or M
+    shade: Callable
+    | None = None,  # draws recessions on axes, as `credit_risk.bank.shade_recessions`
+    least: int = 20,  # matured loans below which a period has no point
+) -> Figure:
     "Applications by outcome, and default rate of matured loans with its 95 % interval, by date of application."
-    fig, (top, low) = plt.subplots(2, 1, figsize=(10, 5.4), sharex=True, gridspec_kw={'height_ratios': (1, 1.3)})
+    fig, (top, low) = plt.subplots(
+        2, 1, figsize=(10, 5.4), sharex=True, gridspec_kw={"height_ratios": (1, 1.3)}
+    )
     period = book.date_demande.dt.to_period(freq)
-    fate = np.select([book.statut_pret == STATUTS[1], book.statut_pret == STATUTS[0], book.decision == 'refusee'], ['defaulted', 'repaid', 'refused'],
-                     'running or open')
-    counts = pd.crosstab(period, fate).reindex(columns=['repaid', 'defaulted', 'running or open', 'refused'], fill_value=0)
-    counts = counts.reindex(pd.period_range(counts.index.min(), counts.index.max(), freq=freq), fill_value=0)
-    middle = counts.index.to_timestamp() + (counts.index.to_timestamp(how='end') - counts.index.to_timestamp())/2
-    width, bottom = {'Q': 80, 'Y': 330, 'M': 27}[freq], np.zeros(len(counts))
+    fate = np.select(
+        [
+            book.statut_pret == STATUTS[1],
+            book.statut_pret == STATUTS[0],
+            book.decision == "refusee",
+        ],
+        ["defaulted", "repaid", "refused"],
+        "running or open",
+    )
+    counts = pd.crosstab(period, fate).reindex(
+        columns=["repaid", "defaulted", "running or open", "refused"], fill_value=0
+    )
+    counts = counts.reindex(
+        pd.period_range(counts.index.min(), counts.index.max(), freq=freq), fill_value=0
+    )
+    middle = (
+        counts.index.to_timestamp()
+        + (counts.index.to_timestamp(how="end") - counts.index.to_timestamp()) / 2
+    )
+    width, bottom = {"Q": 80, "Y": 330, "M": 27}[freq], np.zeros(len(counts))
     for name, color in zip(counts, (BLUE, RED, GREY, LIGHT)):
         top.bar(middle, counts[name], bottom=bottom, width=width, color=color, label=name, lw=0)
         bottom += counts[name].to_numpy()
-    top.set_ylabel('applications'); top.legend(ncol=4, loc='upper left', frameon=False); top.set_ylim(0, 1.22*bottom.max()); top.grid(axis='x', visible=False)
+    top.set_ylabel("applications")
+    top.legend(ncol=4, loc="upper left", frameon=False)
+    top.set_ylim(0, 1.22 * bottom.max())
+    top.grid(axis="x", visible=False)
     judged = book[book.defaut.notna()]
-    rate = judged.groupby(period[judged.index]).defaut.agg(['size', 'sum']).reindex(counts.index, fill_value=0)
-    shown = rate['size'] >= least
+    rate = (
+        judged.groupby(period[judged.index])
+        .defaut.agg(["size", "sum"])
+        .reindex(counts.index, fill_value=0)
+    )
+    shown = rate["size"] >= least
     if shown.any():
-        n, bad = rate['size'][shown], rate['sum'][shown]
+        n, bad = rate["size"][shown], rate["sum"][shown]
         under, over = jeffreys(bad, n)
-        low.fill_between(middle[shown], 100*under, 100*over, color=BLUE, alpha=.18, lw=0, label='95 % interval')
-        low.plot(middle[shown], 100*bad/n, color=BLUE, marker='o', ms=4, label='matured loans')
-        granted = (book.decision == 'acceptee').groupby(period).sum().reindex(counts.index, fill_value=0)
-        part = n < granted[shown]/2
-        if part.any(): low.plot(middle[shown][part], (100*bad/n)[part], 'o', color=BLUE, mfc='white', ms=4, label='fewer than half have matured')
-        low.axhline(100*judged.defaut.mean(), color=GREY, ls='--', lw=1, label=f'mean, {100*judged.defaut.mean():.1f} %')
-        low.set_ylim(0, min(100, 1.25*100*over.max()))
-    else: low.text(.5, .5, f'no period has {least} matured loans', transform=low.transAxes, ha='center', color=GREY)
-    if shade: shade(low)
-    low.set(ylabel='default rate, %', xlabel='date of the application')
+        low.fill_between(
+            middle[shown],
+            100 * under,
+            100 * over,
+            color=BLUE,
+            alpha=0.18,
+            lw=0,
+            label="95 % interval",
+        )
+        low.plot(middle[shown], 100 * bad / n, color=BLUE, marker="o", ms=4, label="matured loans")
+        granted = (
+            (book.decision == "acceptee").groupby(period).sum().reindex(counts.index, fill_value=0)
+        )
+        part = n < granted[shown] / 2
+        if part.any():
+            low.plot(
+                middle[shown][part],
+                (100 * bad / n)[part],
+                "o",
+                color=BLUE,
+                mfc="white",
+                ms=4,
+                label="fewer than half have matured",
+            )
+        low.axhline(
+            100 * judged.defaut.mean(),
+            color=GREY,
+            ls="--",
+            lw=1,
+            label=f"mean, {100 * judged.defaut.mean():.1f} %",
+        )
+        low.set_ylim(0, min(100, 1.25 * 100 * over.max()))
+    else:
+        low.text(
+            0.5,
+            0.5,
+            f"no period has {least} matured loans",
+            transform=low.transAxes,
+            ha="center",
+            color=GREY,
+        )
+    if shade:
+        shade(low)
+    low.set(ylabel="default rate, %", xlabel="date of the application")
     low.set_xlim(middle[0] - pd.Timedelta(days=width), middle[-1] + pd.Timedelta(days=width))
-    if low.get_legend_handles_labels()[0]: low.legend(ncol=5, loc='upper left', frameon=False)
-    fig.align_ylabels(); fig.tight_layout()
+    if low.get_legend_handles_labels()[0]:
+        low.legend(ncol=5, loc="upper left", frameon=False)
+    fig.align_ylabels()
+    fig.tight_layout()
     return fig
 
 # %% ../nbs/04_eda.ipynb #d336e1d3
 @_styled
 def vintages(
-    book:pd.DataFrame         # see `portfolio`
-)->Figure:
+    book: pd.DataFrame,  # see `portfolio`
+) -> Figure:
     "Cumulative default by months since the loan was granted, one curve a year."
-    loans = book[book.decision == 'acceptee']
-    if not (loans.statut_pret == STATUTS[1]).any(): return _nothing('no loan of this portfolio has defaulted')
-    month = lambda d: 12*d.dt.year + d.dt.month
+    loans = book[book.decision == "acceptee"]
+    if not (loans.statut_pret == STATUTS[1]).any():
+        return _nothing("no loan of this portfolio has defaulted")
+    month = lambda d: 12 * d.dt.year + d.dt.month
     last = max(d.max() for d in (book.date_demande, book.date_statut) if d.notna().any())
-    age = (month(loans.date_statut) - month(loans.date_demande)).where(loans.statut_pret == STATUTS[1])
+    age = (month(loans.date_statut) - month(loans.date_demande)).where(
+        loans.statut_pret == STATUTS[1]
+    )
     years = sorted(loans.date_demande.dt.year.unique())
     fig, ax = plt.subplots(figsize=(9, 3.8))
-    for color, year in zip(sns.color_palette('viridis', len(years)), years):
+    for color, year in zip(sns.color_palette("viridis", len(years)), years):
         of = loans.date_demande.dt.year == year
-        seen = 12*last.year + last.month - month(loans[of].date_demande).max()
-        if of.sum() < 30 or seen < 3: continue
+        seen = 12 * last.year + last.month - month(loans[of].date_demande).max()
+        if of.sum() < 30 or seen < 3:
+            continue
         at = np.arange(0, min(seen, int(loans[of].duree_mois.max())) + 1)
-        share = 100*np.array([(age[of] <= m).sum() for m in at])/of.sum()
-        ax.plot(at, share, color=color, lw=1.6); ax.annotate(str(year), (at[-1], share[-1]), xytext=(3, 0), textcoords='offset points', fontsize=7.5,
-                                                             color=color, va='center')
-    ax.set(xlabel='months since the loan was granted', ylabel='loans that have defaulted, %', ylim=(0, None), xlim=(0, None),
-           title='Vintages, by year of grant'); ax.xaxis.set_major_locator(plt.MultipleLocator(12))
+        share = 100 * np.array([(age[of] <= m).sum() for m in at]) / of.sum()
+        ax.plot(at, share, color=color, lw=1.6)
+        ax.annotate(
+            str(year),
+            (at[-1], share[-1]),
+            xytext=(3, 0),
+            textcoords="offset points",
+            fontsize=7.5,
+            color=color,
+            va="center",
+        )
+    ax.set(
+        xlabel="months since the loan was granted",
+        ylabel="loans that have defaulted, %",
+        ylim=(0, None),
+        xlim=(0, None),
+        title="Vintages, by year of grant",
+    )
+    ax.xaxis.set_major_locator(plt.MultipleLocator(12))
     fig.tight_layout()
     return fig
 
 # %% ../nbs/04_eda.ipynb #98334f8a
 def _groups(x, name, bins):
     "The group of each value and the groups in order; a lowest value that many share (no day overdrawn) is a group."
-    if not _numeric(name): return x.astype(object), sorted(x.dropna().unique())
-    if x.nunique() <= bins: return x.map(lambda v: f'{v:g}', na_action='ignore').astype(object), [f'{v:g}' for v in sorted(x.dropna().unique())]
+    if not _numeric(name):
+        return x.astype(object), sorted(x.dropna().unique())
+    if x.nunique() <= bins:
+        return x.map(lambda v: f"{v:g}", na_action="ignore").astype(object), [
+            f"{v:g}" for v in sorted(x.dropna().unique())
+        ]
     low, above = x.min(), x[x > x.min()]
-    parts = int(np.clip(len(above)//15, 1, bins - 1))
-    inner = np.r_[low, above.quantile(np.linspace(0, 1, parts + 1)[1:-1])] if (x == low).mean() >= 1/bins else x.quantile(np.linspace(0, 1, bins + 1)[1:-1])
+    parts = int(np.clip(len(above) // 15, 1, bins - 1))
+    inner = (
+        np.r_[low, above.quantile(np.linspace(0, 1, parts + 1)[1:-1])]
+        if (x == low).mean() >= 1 / bins
+        else x.quantile(np.linspace(0, 1, bins + 1)[1:-1])
+    )
     edges = np.r_[-np.inf, [e for e in np.unique(inner) if e < x.max()], np.inf]
-    if FIELDS[name].kind == 'integer': edges = np.unique(np.floor(edges))
-    names = [f'{low:g}' if i == 0 and edges[1] == low else _between(a, b, FIELDS[name].kind == 'integer') for i, (a, b) in enumerate(zip(edges, edges[1:]))]
-    names = [n if names.count(n) == 1 else f'{n} ({i})' for i, n in enumerate(names)]
+    if FIELDS[name].kind == "integer":
+        edges = np.unique(np.floor(edges))
+    names = [
+        f"{low:g}" if i == 0 and edges[1] == low else _between(a, b, FIELDS[name].kind == "integer")
+        for i, (a, b) in enumerate(zip(edges, edges[1:]))
+    ]
+    names = [n if names.count(n) == 1 else f"{n} ({i})" for i, n in enumerate(names)]
     return pd.cut(x, edges, labels=names).astype(object), names
 
+
 def default_table(
-    book:pd.DataFrame,        # see `portfolio`
-    name:str,                 # field of the contract
-    bins:int=6                # groups of a number, of about equal size
-)->pd.DataFrame:              # index: group; n, defauts, taux, bas, haut
+    book: pd.DataFrame,  # see `portfolio`
+    name: str,  # field of the contract
+    bins: int = 6,  # groups of a number, of about equal size
+) -> pd.DataFrame:  # index: group; n, defauts, taux, bas, haut
     "Default rate of matured loans by group of a field, with its 95 % interval."
     judged = book[book.defaut.notna()]
     x = values(judged, name)
     groups, order = _groups(x, name, bins)
-    if not _numeric(name): order = list(judged.groupby(groups).defaut.mean().sort_values().index)
-    table = judged.groupby(groups.where(x.notna(), 'unknown')).defaut.agg(n='size', defauts='sum').reindex([*order, 'unknown']).dropna()
-    table['taux'] = table.defauts/table.n
-    table['bas'], table['haut'] = jeffreys(table.defauts, table.n)
+    if not _numeric(name):
+        order = list(judged.groupby(groups).defaut.mean().sort_values().index)
+    table = (
+        judged.groupby(groups.where(x.notna(), "unknown"))
+        .defaut.agg(n="size", defauts="sum")
+        .reindex([*order, "unknown"])
+        .dropna()
+    )
+    table["taux"] = table.defauts / table.n
+    table["bas"], table["haut"] = jeffreys(table.defauts, table.n)
     return table.rename_axis(name)
 
+
 def _between(a, b, whole):
-    show = lambda v: f'{v:,.0f}' if abs(v) >= 100 or float(v).is_integer() else f'{v:.1f}'
-    if not np.isfinite(a): return f'≤ {show(b)}'
-    if not np.isfinite(b): return f'> {show(a)}'
-    if whole: return show(b) if a + 1 == b else f'{show(a + 1)} – {show(b)}'
-    return f'{show(a)} – {show(b)}'
+    show = lambda v: f"{v:,.0f}" if abs(v) >= 100 or float(v).is_integer() else f"{v:.1f}"
+    if not np.isfinite(a):
+        return f"≤ {show(b)}"
+    if not np.isfinite(b):
+        return f"> {show(a)}"
+    if whole:
+        return show(b) if a + 1 == b else f"{show(a + 1)} – {show(b)}"
+    return f"{show(a)} – {show(b)}"
 
 # %% ../nbs/04_eda.ipynb #e014d29c
 @_styled
 def default_by(
-    book:pd.DataFrame,        # see `portfolio`
-    names:Sequence[str]|None=None,    # fields; default: all that have a value
-    bins:int=6                # groups of a number
-)->Figure:
+    book: pd.DataFrame,  # see `portfolio`
+    names: Sequence[str] | None = None,  # fields; default: all that have a value
+    bins: int = 6,  # groups of a number
+) -> Figure:
     "Default rate by group of each field; the width of the grey bar is the share of the loans, the dashed line the mean."
     names, mean = _known(book[book.defaut.notna()], names), book.defaut.mean()
-    if not names: return _nothing('no loan of this portfolio has matured')
+    if not names:
+        return _nothing("no loan of this portfolio has matured")
     fig, axes = _grid(len(names), columns=3, width=4.2, height=2.5)
     for ax, name in zip(axes, names):
         table = default_table(book, name, bins)
-        at, color = np.arange(len(table)), np.where(table.index == 'unknown', GREY, BLUE)
-        reach = 108*max(table.haut[table.n >= 15].max() if (table.n >= 15).any() else 0, table.taux.max(), mean, .01)
-        ax.barh(at, reach*table.n/table.n.sum(), color=LIGHT, height=.8, lw=0, alpha=.7)
-        ax.hlines(at, 100*table.bas, 100*table.haut, color=color, lw=1.6)
-        ax.scatter(100*table.taux, at, color=color, s=25, zorder=3)
-        ax.axvline(100*mean, color=RED, ls='--', lw=1); ax.set_xlim(0, reach); ax.set_yticks(at, table.index); ax.grid(axis='y', visible=False)
-        if _numeric(name): ax.set_ylabel(_wrap(label(name)), fontsize=8)
-        ax.set(title=name, xlabel='default rate, %')
+        at, color = np.arange(len(table)), np.where(table.index == "unknown", GREY, BLUE)
+        reach = 108 * max(
+            table.haut[table.n >= 15].max() if (table.n >= 15).any() else 0,
+            table.taux.max(),
+            mean,
+            0.01,
+        )
+        ax.barh(at, reach * table.n / table.n.sum(), color=LIGHT, height=0.8, lw=0, alpha=0.7)
+        ax.hlines(at, 100 * table.bas, 100 * table.haut, color=color, lw=1.6)
+        ax.scatter(100 * table.taux, at, color=color, s=25, zorder=3)
+        ax.axvline(100 * mean, color=RED, ls="--", lw=1)
+        ax.set_xlim(0, reach)
+        ax.set_yticks(at, table.index)
+        ax.grid(axis="y", visible=False)
+        if _numeric(name):
+            ax.set_ylabel(_wrap(label(name)), fontsize=8)
+        ax.set(title=name, xlabel="default rate, %")
     fig.tight_layout()
     return fig
 
 # %% ../nbs/04_eda.ipynb #5dbe6b9d
 def strength(
-    book:pd.DataFrame,        # see `portfolio`
-    names:Sequence[str]|None=None,    # fields; default: all that have a value
-    bins:int=6                # groups of a number
-)->pd.DataFrame:              # index: field; valeur_information, par_hasard, groupes, ecart_de_taux (highest rate minus lowest)
+    book: pd.DataFrame,  # see `portfolio`
+    names: Sequence[str] | None = None,  # fields; default: all that have a value
+    bins: int = 6,  # groups of a number
+) -> pd.DataFrame:  # index: field; valeur_information, par_hasard, groupes, ecart_de_taux (highest rate minus lowest)
     "Fields by how well each alone separates matured loans."
     judged = book[book.defaut.notna()]
     found = {}
     for name in _known(judged, names):
         t = default_table(book, name, bins)
-        bad, good = (t.defauts + .5)/(t.defauts + .5).sum(), (t.n - t.defauts + .5)/(t.n - t.defauts + .5).sum()
+        bad, good = (
+            (t.defauts + 0.5) / (t.defauts + 0.5).sum(),
+            (t.n - t.defauts + 0.5) / (t.n - t.defauts + 0.5).sum(),
+        )
         bads = judged.defaut.sum()
-        chance = (len(t) - 1)*(1/max(bads, 1) + 1/max(len(judged) - bads, 1))
-        found[name] = dict(valeur_information=float(((good - bad)*np.log(good/bad)).sum()), par_hasard=float(chance), groupes=len(t),
-                           ecart_de_taux=float(t.taux.max() - t.taux.min()))
-    return pd.DataFrame.from_dict(found, orient='index',
-                                  columns=['valeur_information', 'par_hasard', 'groupes', 'ecart_de_taux']).sort_values('valeur_information', ascending=False)
+        chance = (len(t) - 1) * (1 / max(bads, 1) + 1 / max(len(judged) - bads, 1))
+        found[name] = dict(
+            valeur_information=float(((good - bad) * np.log(good / bad)).sum()),
+            par_hasard=float(chance),
+            groupes=len(t),
+            ecart_de_taux=float(t.taux.max() - t.taux.min()),
+        )
+    return pd.DataFrame.from_dict(
+        found,
+        orient="index",
+        columns=["valeur_information", "par_hasard", "groupes", "ecart_de_taux"],
+    ).sort_values("valeur_information", ascending=False)
 
 # %% ../nbs/04_eda.ipynb #f69a0aa3
 @_styled
 def default_pair(
-    book:pd.DataFrame,        # see `portfolio`
-    across:str,               # field of the columns
-    down:str,                 # field of the rows
-    bins:int=4                # groups of a number
-)->Figure:
+    book: pd.DataFrame,  # see `portfolio`
+    across: str,  # field of the columns
+    down: str,  # field of the rows
+    bins: int = 4,  # groups of a number
+) -> Figure:
     "Default rate of matured loans over two fields, with the number of loans; cells of fewer than 10 loans are empty."
     judged = book[book.defaut.notna()]
-    if not len(judged) or judged[[across, down]].isna().all().any(): return _nothing(f'{across} and {down} are not both known for any matured loan')
+    if not len(judged) or judged[[across, down]].isna().all().any():
+        return _nothing(f"{across} and {down} are not both known for any matured loan")
     (x, columns), (y, rows) = (_groups(values(judged, name), name, bins) for name in (across, down))
-    cells = judged.groupby([y.rename('y'), x.rename('x')]).defaut.agg(['size', 'mean'])
-    n, rate = (cells[k].unstack().reindex(index=rows[::-1], columns=columns) for k in ('size', 'mean'))
-    n = n.fillna(0).astype(int); rate = 100*rate.where(n >= 10)
-    if rate.isna().all(axis=None): return _nothing(f'fewer than 10 matured loans in every cell of {across} and {down}')
-    text = rate.map(lambda v: '' if np.isnan(v) else f'{v:.1f} %') + n.map(lambda k: f'\n{k:,}')
-    fig, ax = plt.subplots(figsize=(1.5 + 1.3*rate.shape[1], 1 + .6*rate.shape[0]))
-    sns.heatmap(rate, annot=text, fmt='', cmap=sns.light_palette(RED, as_cmap=True), ax=ax, vmin=0, linewidths=1, annot_kws={'size': 8},
-                cbar_kws={'label': 'default rate, %'})
-    ax.set(xlabel=label(across), ylabel=label(down)); ax.tick_params(axis='x', rotation=0); ax.tick_params(axis='y', rotation=0)
+    cells = judged.groupby([y.rename("y"), x.rename("x")]).defaut.agg(["size", "mean"])
+    n, rate = (
+        cells[k].unstack().reindex(index=rows[::-1], columns=columns) for k in ("size", "mean")
+    )
+    n = n.fillna(0).astype(int)
+    rate = 100 * rate.where(n >= 10)
+    if rate.isna().all(axis=None):
+        return _nothing(f"fewer than 10 matured loans in every cell of {across} and {down}")
+    text = rate.map(lambda v: "" if np.isnan(v) else f"{v:.1f} %") + n.map(lambda k: f"\n{k:,}")
+    fig, ax = plt.subplots(figsize=(1.5 + 1.3 * rate.shape[1], 1 + 0.6 * rate.shape[0]))
+    sns.heatmap(
+        rate,
+        annot=text,
+        fmt="",
+        cmap=sns.light_palette(RED, as_cmap=True),
+        ax=ax,
+        vmin=0,
+        linewidths=1,
+        annot_kws={"size": 8},
+        cbar_kws={"label": "default rate, %"},
+    )
+    ax.set(xlabel=label(across), ylabel=label(down))
+    ax.tick_params(axis="x", rotation=0)
+    ax.tick_params(axis="y", rotation=0)
     fig.tight_layout()
     return fig
 
 # %% ../nbs/04_eda.ipynb #9d073186
 @_styled
 def missing(
-    book:pd.DataFrame         # see `portfolio`
-)->Figure:
+    book: pd.DataFrame,  # see `portfolio`
+) -> Figure:
     "Share of each field that is unknown, by year of application. Empty by nature (no rejected payment, no job) and forgotten look the same here."
-    names = [n for n in [*FIELDS, 'sexe'] if n in book]
-    share = 100*book[names].isna().groupby(book.date_demande.dt.year).mean().T
-    share.insert(0, 'all', 100*book[names].isna().mean())
-    share = share[share['all'] > 0].sort_values('all', ascending=False)
-    if share.empty: return _nothing('nothing is missing')
-    fig, ax = plt.subplots(figsize=(2.6 + .52*share.shape[1], 1.1 + .24*len(share)))
-    sns.heatmap(share, cmap=sns.light_palette(BLUE, as_cmap=True), vmin=0, vmax=100,
-                annot=share.map(lambda v: '·' if v == 0 else f'{v:.0f}' if v >= 1 else '<1'), fmt='', annot_kws={'size': 7}, ax=ax, linewidths=.5,
-                cbar_kws={'label': 'unknown, %'})
-    ax.set(xlabel='year of application', ylabel=''); ax.axvline(1, color='white', lw=4); ax.tick_params(rotation=0)
+    names = [n for n in [*FIELDS, "sexe"] if n in book]
+    share = 100 * book[names].isna().groupby(book.date_demande.dt.year).mean().T
+    share.insert(0, "all", 100 * book[names].isna().mean())
+    share = share[share["all"] > 0].sort_values("all", ascending=False)
+    if share.empty:
+        return _nothing("nothing is missing")
+    fig, ax = plt.subplots(figsize=(2.6 + 0.52 * share.shape[1], 1.1 + 0.24 * len(share)))
+    sns.heatmap(
+        share,
+        cmap=sns.light_palette(BLUE, as_cmap=True),
+        vmin=0,
+        vmax=100,
+        annot=share.map(lambda v: "·" if v == 0 else f"{v:.0f}" if v >= 1 else "<1"),
+        fmt="",
+        annot_kws={"size": 7},
+        ax=ax,
+        linewidths=0.5,
+        cbar_kws={"label": "unknown, %"},
+    )
+    ax.set(xlabel="year of application", ylabel="")
+    ax.axvline(1, color="white", lw=4)
+    ax.tick_params(rotation=0)
     fig.tight_layout()
     return fig
 
 # %% ../nbs/04_eda.ipynb #ee89a13c
 @_styled
 def correlations(
-    book:pd.DataFrame,        # see `portfolio`
-    names:Sequence[str]|None=None    # numeric fields; default: all that vary
-)->Figure:
+    book: pd.DataFrame,  # see `portfolio`
+    names: Sequence[str] | None = None,  # numeric fields; default: all that vary
+) -> Figure:
     "Rank correlations between numeric fields, dates as years before the application."
     from scipy.cluster.hierarchy import leaves_list, linkage
     from scipy.spatial.distance import squareform
+
     x = pd.DataFrame({n: values(book, n) for n in _known(book, names) if _numeric(n)})
     x = x.loc[:, x.nunique() > 1]
-    if x.shape[1] < 2: return _nothing('fewer than two numeric fields vary')
-    r = x.corr('spearman', min_periods=20)
-    order = leaves_list(linkage(squareform(1 - r.abs().fillna(0).clip(0, 1), checks=False), 'average'))
+    if x.shape[1] < 2:
+        return _nothing("fewer than two numeric fields vary")
+    r = x.corr("spearman", min_periods=20)
+    order = leaves_list(
+        linkage(squareform(1 - r.abs().fillna(0).clip(0, 1), checks=False), "average")
+    )
     r = r.iloc[order, order]
-    side = max(3.2, .3*len(r))
+    side = max(3.2, 0.3 * len(r))
     fig, ax = plt.subplots(figsize=(side + 2, side))
-    sns.heatmap(r, mask=np.triu(np.ones(r.shape, bool)), cmap='RdBu_r', vmin=-1, vmax=1,
-                annot=r.map(lambda v: f'{v:.1f}'.replace('0.', '.') if abs(v) >= .25 else ''), fmt='', annot_kws={'size': 6}, ax=ax,
-                linewidths=.4, cbar_kws={'label': 'rank correlation', 'shrink': .6})
-    ax.tick_params(axis='x', rotation=90); ax.grid(False)
+    sns.heatmap(
+        r,
+        mask=np.triu(np.ones(r.shape, bool)),
+        cmap="RdBu_r",
+        vmin=-1,
+        vmax=1,
+        annot=r.map(lambda v: f"{v:.1f}".replace("0.", ".") if abs(v) >= 0.25 else ""),
+        fmt="",
+        annot_kws={"size": 6},
+        ax=ax,
+        linewidths=0.4,
+        cbar_kws={"label": "rank correlation", "shrink": 0.6},
+    )
+    ax.tick_params(axis="x", rotation=90)
+    ax.grid(False)
     fig.tight_layout()
     return fig
 
 # %% ../nbs/04_eda.ipynb #b9fdd1f1
 def ranking(
-    x:pd.Series,              # a fact of each application
-    defaut:pd.Series          # 1, 0, or missing where the loan may not be judged
-)->tuple[float, float, float]:# AUC of the fact alone (above .5, default grows with it), and its 95 % interval
+    x: pd.Series,  # a fact of each application
+    defaut: pd.Series,  # 1, 0, or missing where the loan may not be judged
+) -> tuple[
+    float, float, float
+]:  # AUC of the fact alone (above .5, default grows with it), and its 95 % interval
     "How a fact ranks the loans that defaulted, with the interval of Hanley and McNeil."
     k = x.notna() & defaut.notna()
     bad, n = int(defaut[k].sum()), int(k.sum())
     good = n - bad
-    if not bad*good: return np.nan, np.nan, np.nan
-    auc = (x[k].rank()[defaut[k] == 1].sum() - bad*(bad + 1)/2)/(bad*good)
+    if not bad * good:
+        return np.nan, np.nan, np.nan
+    auc = (x[k].rank()[defaut[k] == 1].sum() - bad * (bad + 1) / 2) / (bad * good)
     a = max(auc, 1 - auc)
-    error = np.sqrt((a*(1 - a) + (bad - 1)*(a/(2 - a) - a*a) + (good - 1)*(2*a*a/(1 + a) - a*a))/(bad*good))
-    return auc, auc - 1.96*error, auc + 1.96*error
+    error = np.sqrt(
+        (
+            a * (1 - a)
+            + (bad - 1) * (a / (2 - a) - a * a)
+            + (good - 1) * (2 * a * a / (1 + a) - a * a)
+        )
+        / (bad * good)
+    )
+    return auc, auc - 1.96 * error, auc + 1.96 * error
 
 # %% ../nbs/04_eda.ipynb #f17fdc58
 def compare(
-    books:dict[str, pd.DataFrame],    # name to portfolio; two or more
-    names:Sequence[str]|None=None     # numeric fields; default: all
-)->pd.DataFrame:              # index: field; by portfolio: inconnu (%), mediane, q90_q50 (90th percentile over median), rang_defaut (AUC of the field alone)
+    books: dict[str, pd.DataFrame],  # name to portfolio; two or more
+    names: Sequence[str] | None = None,  # numeric fields; default: all
+) -> pd.DataFrame:  # index: field; by portfolio: inconnu (%), mediane, q90_q50 (90th percentile over median), rang_defaut (AUC of the field alone)
     "What two portfolios have in common, field by field."
-    names = [n for n in (names or FIELDS) if _numeric(n) and n != 'date_demande']
+    names = [n for n in (names or FIELDS) if _numeric(n) and n != "date_demande"]
+
     def column(book, name):
         x = values(book, name).astype(float)
         auc = ranking(x, book.defaut)[0]
         middle = x.median()
-        return {'inconnu': 100*x.isna().mean(), 'mediane': middle, 'q90_q50': x.quantile(.9)/middle if middle and middle > 0 else np.nan, 'rang_defaut': auc}
-    return pd.concat({who: pd.DataFrame({n: column(b, n) for n in names}).T for who, b in books.items()}, axis=1).rename_axis('champ')
+        return {
+            "inconnu": 100 * x.isna().mean(),
+            "mediane": middle,
+            "q90_q50": x.quantile(0.9) / middle if middle and middle > 0 else np.nan,
+            "rang_defaut": auc,
+        }
+
+    return pd.concat(
+        {who: pd.DataFrame({n: column(b, n) for n in names}).T for who, b in books.items()}, axis=1
+    ).rename_axis("champ")
+
 
 @_styled
 def side_by_side(
-    books:dict[str, pd.DataFrame],    # name to portfolio; two or more
-    names:Sequence[str]|None=None     # numeric fields known in each; default: all that are
-)->Figure:
+    books: dict[str, pd.DataFrame],  # name to portfolio; two or more
+    names: Sequence[str] | None = None,  # numeric fields known in each; default: all that are
+) -> Figure:
     "Cumulative distributions of multiples of each portfolio's own median."
-    common = [n for n in (names or FIELDS) if _numeric(n) and n != 'date_demande'
-              and all(b[n].notna().sum() > 10 and values(b, n).median() > 0 for b in books.values())]
-    if not common: return _nothing('no numeric field is known in all these portfolios')
+    common = [
+        n
+        for n in (names or FIELDS)
+        if _numeric(n)
+        and n != "date_demande"
+        and all(b[n].notna().sum() > 10 and values(b, n).median() > 0 for b in books.values())
+    ]
+    if not common:
+        return _nothing("no numeric field is known in all these portfolios")
     fig, axes = _grid(len(common))
     for ax, name in zip(axes, common):
-        for color, (who, book) in zip((BLUE, RED, GREY, 'k'), books.items()):
+        for color, (who, book) in zip((BLUE, RED, GREY, "k"), books.items()):
             x = np.sort(values(book, name).dropna().to_numpy())
-            ax.step(x/np.median(x), 100*np.arange(1, len(x) + 1)/len(x), color=color, lw=1.5, label=f'{who} (median {np.median(x):,.0f})')
-        ax.set(title=name, xlim=(0, 4), ylim=(0, 101), ylabel='applications below, %',
-               xlabel=f"{_SINCE.get(name, FIELDS[name].label)},\nmultiples of the median"); ax.legend(loc='lower right', fontsize=7)
+            ax.step(
+                x / np.median(x),
+                100 * np.arange(1, len(x) + 1) / len(x),
+                color=color,
+                lw=1.5,
+                label=f"{who} (median {np.median(x):,.0f})",
+            )
+        ax.set(
+            title=name,
+            xlim=(0, 4),
+            ylim=(0, 101),
+            ylabel="applications below, %",
+            xlabel=f"{_SINCE.get(name, FIELDS[name].label)},\nmultiples of the median",
+        )
+        ax.legend(loc="lower right", fontsize=7)
     fig.tight_layout()
     return fig
 
 # %% ../nbs/04_eda.ipynb #5b53e156
 COMPARABLE = {
-    'age, years': lambda b: values(b, 'date_naissance'),
-    'age of the account, years': lambda b: values(b, 'date_ouverture'),
-    'term, months': lambda b: b.duree_mois,
-    'amount / yearly credits': lambda b: b.montant/(12*b.credits_moyens_12m),
-    'instalment / monthly credits': lambda b: b.mensualite/b.credits_moyens_12m,
-    'mean balance / monthly credits': lambda b: b.solde_moyen_12m/b.credits_moyens_12m,
-    'lowest balance / monthly credits': lambda b: b.solde_min_12m/b.credits_moyens_12m,
-    'best month / mean balance': lambda b: b.solde_max_12m/b.solde_moyen_12m.where(b.solde_moyen_12m > 0),
-    'debits / credits': lambda b: b.debits_moyens_12m/b.credits_moyens_12m,
-    'days overdrawn in 12 months': lambda b: b.jours_decouvert_12m,
+    "age, years": lambda b: values(b, "date_naissance"),
+    "age of the account, years": lambda b: values(b, "date_ouverture"),
+    "term, months": lambda b: b.duree_mois,
+    "amount / yearly credits": lambda b: b.montant / (12 * b.credits_moyens_12m),
+    "instalment / monthly credits": lambda b: b.mensualite / b.credits_moyens_12m,
+    "mean balance / monthly credits": lambda b: b.solde_moyen_12m / b.credits_moyens_12m,
+    "lowest balance / monthly credits": lambda b: b.solde_min_12m / b.credits_moyens_12m,
+    "best month / mean balance": lambda b: (
+        b.solde_max_12m / b.solde_moyen_12m.where(b.solde_moyen_12m > 0)
+    ),
+    "debits / credits": lambda b: b.debits_moyens_12m / b.credits_moyens_12m,
+    "days overdrawn in 12 months": lambda b: b.jours_decouvert_12m,
 }
 
-def _comparable(book, name): return COMPARABLE[name](book).astype(float).replace([np.inf, -np.inf], np.nan)
+
+def _comparable(book, name):
+    return COMPARABLE[name](book).astype(float).replace([np.inf, -np.inf], np.nan)
+
 
 @_styled
 def comparables(
-    books:dict[str, pd.DataFrame]     # name to portfolio; two or more
-)->Figure:
+    books: dict[str, pd.DataFrame],  # name to portfolio; two or more
+) -> Figure:
     "Cumulative distributions of facts that have no currency."
     fig, axes = _grid(len(COMPARABLE), columns=5, width=2.9)
     for ax, name in zip(axes, COMPARABLE):
         known = [_comparable(b, name).dropna() for b in books.values()]
-        for color, who, x in zip((BLUE, RED, GREY, 'k'), books, known):
-            if len(x): ax.step(np.sort(x), 100*np.arange(1, len(x) + 1)/len(x), color=color, lw=1.5, label=who)
-        if sum(map(len, known)): ax.set_xlim(min(x.quantile(.01) for x in known if len(x)), max(x.quantile(.97) for x in known if len(x)) + 1e-9)
-        ax.set(title=name, ylim=(0, 101)); ax.xaxis.set_major_locator(plt.MaxNLocator(4))
-    for ax in fig.axes[::5]: ax.set_ylabel('applications below, %')
-    fig.axes[0].legend(loc='lower right')
+        for color, who, x in zip((BLUE, RED, GREY, "k"), books, known):
+            if len(x):
+                ax.step(
+                    np.sort(x),
+                    100 * np.arange(1, len(x) + 1) / len(x),
+                    color=color,
+                    lw=1.5,
+                    label=who,
+                )
+        if sum(map(len, known)):
+            ax.set_xlim(
+                min(x.quantile(0.01) for x in known if len(x)),
+                max(x.quantile(0.97) for x in known if len(x)) + 1e-9,
+            )
+        ax.set(title=name, ylim=(0, 101))
+        ax.xaxis.set_major_locator(plt.MaxNLocator(4))
+    for ax in fig.axes[::5]:
+        ax.set_ylabel("applications below, %")
+    fig.axes[0].legend(loc="lower right")
     fig.tight_layout()
     return fig
 
 # %% ../nbs/04_eda.ipynb #99de98b1
-ALIKE, APART = .15, .30       # largest gap between two cumulative distributions, as a share of the applications
+ALIKE, APART = (
+    0.15,
+    0.30,
+)  # largest gap between two cumulative distributions, as a share of the applications
+
 
 def verdicts(
-    books:dict[str, pd.DataFrame]     # name to portfolio; exactly two
-)->pd.DataFrame:              # index: fact; median and AUC of each with interval, ecart (largest gap), repartition and effet in words
+    books: dict[str, pd.DataFrame],  # name to portfolio; exactly two
+) -> pd.DataFrame:  # index: fact; median and AUC of each with interval, ecart (largest gap), repartition and effet in words
     "What two portfolios agree on, fact by fact."
     from scipy.stats import ks_2samp
+
     (a, left), (b, right) = books.items()
     found = {}
     for name in COMPARABLE:
         x, y = _comparable(left, name), _comparable(right, name)
-        gap = ks_2samp(x.dropna(), y.dropna()).statistic if x.notna().any() and y.notna().any() else np.nan
+        gap = (
+            ks_2samp(x.dropna(), y.dropna()).statistic
+            if x.notna().any() and y.notna().any()
+            else np.nan
+        )
         ranks = {who: ranking(v, book.defaut) for who, v, book in ((a, x, left), (b, y, right))}
-        side = [0 if not low > .5 and not high < .5 else 1 if low > .5 else -1 for _, low, high in ranks.values()]
-        row = {f'{who}: median': v.median() for who, v in ((a, x), (b, y))} | {'largest gap': gap}
-        row |= {f'{who}: AUC': '–' if np.isnan(auc) else f'{auc:.2f} ({low:.2f} to {high:.2f})' for who, (auc, low, high) in ranks.items()}
-        row['spread'] = 'unknown' if np.isnan(gap) else 'alike' if gap <= ALIKE else 'apart' if gap > APART else 'close'
-        row['default'] = 'undecided' if 0 in side else 'same way' if side[0] == side[1] else 'opposite ways'
+        side = [
+            0 if not low > 0.5 and not high < 0.5 else 1 if low > 0.5 else -1
+            for _, low, high in ranks.values()
+        ]
+        row = {f"{who}: median": v.median() for who, v in ((a, x), (b, y))} | {"largest gap": gap}
+        row |= {
+            f"{who}: AUC": "–" if np.isnan(auc) else f"{auc:.2f} ({low:.2f} to {high:.2f})"
+            for who, (auc, low, high) in ranks.items()
+        }
+        row["spread"] = (
+            "unknown"
+            if np.isnan(gap)
+            else "alike"
+            if gap <= ALIKE
+            else "apart"
+            if gap > APART
+            else "close"
+        )
+        row["default"] = (
+            "undecided" if 0 in side else "same way" if side[0] == side[1] else "opposite ways"
+        )
         found[name] = row
-    return pd.DataFrame(found).T.rename_axis('fact')
+    return pd.DataFrame(found).T.rename_axis("fact")

@@ -40,369 +40,660 @@ def _delong(y, *scores):
     for p in scores:
         p = np.asarray(p, dtype=float)
         all_ranks, bad_ranks, good_ranks = (stats.rankdata(v) for v in (p, p[y], p[~y]))
-        bads.append((all_ranks[y] - bad_ranks) / n); goods.append(1 - (all_ranks[~y] - good_ranks) / m)
+        bads.append((all_ranks[y] - bad_ranks) / n)
+        goods.append(1 - (all_ranks[~y] - good_ranks) / m)
     spread = lambda rows, k: np.atleast_2d(np.cov(rows)) / k if k > 1 else np.eye(len(rows)) / 4
     return np.mean(bads, axis=1), spread(bads, m) + spread(goods, n)
 
 # %% ../nbs/09_evaluation.ipynb #82590031
 def auc_delong(
-    y,                        # outcomes, True or 1 for default
-    p                         # score, higher = riskier
-)->tuple[float,float,float]:  # AUC, and its 95 % interval
+    y,  # outcomes, True or 1 for default
+    p,  # score, higher = riskier
+) -> tuple[float, float, float]:  # AUC, and its 95 % interval
     "Area under the ROC curve with DeLong's interval, on the logit scale so that it stays between 0 and 1."
     y = np.asarray(y, dtype=bool)
-    if y.all() or not y.any(): return (float('nan'),)*3
+    if y.all() or not y.any():
+        return (float("nan"),) * 3
     (auc,), covariance = _delong(y, p)
     inside = np.clip(auc, 1e-6, 1 - 1e-6)
-    half = stats.norm.ppf(.975) * np.sqrt(covariance[0, 0]) / (inside * (1 - inside))
-    return float(auc), *(float(expit(logit(inside) + s*half)) for s in (-1, 1))
+    half = stats.norm.ppf(0.975) * np.sqrt(covariance[0, 0]) / (inside * (1 - inside))
+    return float(auc), *(float(expit(logit(inside) + s * half)) for s in (-1, 1))
+
 
 def ks(
-    y,                        # outcomes
-    p                         # score
-)->float:                     # largest gap between the two cumulative distributions
+    y,  # outcomes
+    p,  # score
+) -> float:  # largest gap between the two cumulative distributions
     "Kolmogorov-Smirnov distance between payers and defaulters."
     y, p = np.asarray(y, dtype=bool), np.asarray(p, dtype=float)
-    return float(stats.ks_2samp(p[y], p[~y]).statistic) if 0 < y.sum() < len(y) else float('nan')
+    return float(stats.ks_2samp(p[y], p[~y]).statistic) if 0 < y.sum() < len(y) else float("nan")
 
 # %% ../nbs/09_evaluation.ipynb #768b40d5
 def paired_auc(
-    y,                        # outcomes
-    p,                        # scores of one model
-    other                     # scores of another, on the same loans
-)->tuple[float,float,float]:  # AUC of the first less that of the other, and its 95 % interval
+    y,  # outcomes
+    p,  # scores of one model
+    other,  # scores of another, on the same loans
+) -> tuple[float, float, float]:  # AUC of the first less that of the other, and its 95 % interval
     "Difference of two areas with DeLong's interval."
     y = np.asarray(y, dtype=bool)
-    if y.all() or not y.any(): return (float('nan'),)*3
+    if y.all() or not y.any():
+        return (float("nan"),) * 3
     areas, c = _delong(y, p, other)
-    half = stats.norm.ppf(.975) * np.sqrt(max(c[0, 0] + c[1, 1] - 2*c[0, 1], 0))
-    return float(areas[0] - areas[1]), float(areas[0] - areas[1] - half), float(areas[0] - areas[1] + half)
+    half = stats.norm.ppf(0.975) * np.sqrt(max(c[0, 0] + c[1, 1] - 2 * c[0, 1], 0))
+    return (
+        float(areas[0] - areas[1]),
+        float(areas[0] - areas[1] - half),
+        float(areas[0] - areas[1] + half),
+    )
 
 # %% ../nbs/09_evaluation.ipynb #31b469aa
 def paired_brier(
-    y,                        # outcomes
-    p,                        # probabilities of one model
-    other                     # probabilities of another, on the same loans
-)->tuple[float,float,float]:  # Brier score of the first less that of the other, and its 95 % interval
+    y,  # outcomes
+    p,  # probabilities of one model
+    other,  # probabilities of another, on the same loans
+) -> tuple[
+    float, float, float
+]:  # Brier score of the first less that of the other, and its 95 % interval
     "Difference of two Brier scores with the interval of a paired t test."
     y, p, other = (np.asarray(v, dtype=float) for v in (y, p, other))
-    gap = (p - y)**2 - (other - y)**2
-    if len(gap) < 2 or not gap.std() > 1e-12: return (float(gap.mean()),)*3
+    gap = (p - y) ** 2 - (other - y) ** 2
+    if len(gap) < 2 or not gap.std() > 1e-12:
+        return (float(gap.mean()),) * 3
     low, high = stats.ttest_1samp(gap, 0).confidence_interval()
     return float(gap.mean()), float(low), float(high)
 
+
 def verdict(
-    low:float,                # 95 % interval of a difference
-    high:float,               # its upper end
-    less_is_better:bool=False # as of a loss
-)->str:                       # better, worse or noise
+    low: float,  # 95 % interval of a difference
+    high: float,  # its upper end
+    less_is_better: bool = False,  # as of a loss
+) -> str:  # better, worse or noise
     "What a difference says."
-    if not (low > 0 or high < 0): return 'noise'
-    return 'better' if (low > 0) != less_is_better else 'worse'
+    if not (low > 0 or high < 0):
+        return "noise"
+    return "better" if (low > 0) != less_is_better else "worse"
 
 # %% ../nbs/09_evaluation.ipynb #cc2d3ea9
 def calibration_table(
-    y,                        # outcomes
-    p,                        # probabilities
-    bins:int=10               # of equal mass
-)->pd.DataFrame:              # n, defaults, mean predicted, observed with its interval
+    y,  # outcomes
+    p,  # probabilities
+    bins: int = 10,  # of equal mass
+) -> pd.DataFrame:  # n, defaults, mean predicted, observed with its interval
     "Predicted and observed default rates side by side."
-    d = pd.DataFrame({'y': np.asarray(y, dtype=float), 'p': p}).sort_values('p', kind='stable', ignore_index=True)
-    d['bin'] = np.arange(len(d)) * min(bins, len(d)) // len(d)
-    t = d.groupby('bin').agg(n=('y', 'size'), defaults=('y', 'sum'), predicted=('p', 'mean'), observed=('y', 'mean'))
-    t['low'], t['high'] = jeffreys(t.defaults, t.n)
+    d = pd.DataFrame({"y": np.asarray(y, dtype=float), "p": p}).sort_values(
+        "p", kind="stable", ignore_index=True
+    )
+    d["bin"] = np.arange(len(d)) * min(bins, len(d)) // len(d)
+    t = d.groupby("bin").agg(
+        n=("y", "size"), defaults=("y", "sum"), predicted=("p", "mean"), observed=("y", "mean")
+    )
+    t["low"], t["high"] = jeffreys(t.defaults, t.n)
     return t
 
+
 def ece(
-    y,                        # outcomes
-    p,                        # probabilities
-    bins:int=10               # of equal mass
-)->float:                     # weighted mean of |predicted - observed|
+    y,  # outcomes
+    p,  # probabilities
+    bins: int = 10,  # of equal mass
+) -> float:  # weighted mean of |predicted - observed|
     "Expected calibration error."
     t = calibration_table(y, p, bins)
     return float(((t.predicted - t.observed).abs() * t.n).sum() / t.n.sum())
 
 # %% ../nbs/09_evaluation.ipynb #4b873192
 def scorer_metrics(
-    y,                        # outcomes, True or 1 for default
-    p                         # probabilities of default
-)->dict:                      # JSON: a number that cannot be computed is None
+    y,  # outcomes, True or 1 for default
+    p,  # probabilities of default
+) -> dict:  # JSON: a number that cannot be computed is None
     "What metrics.json says of a scorer."
     y, p = np.asarray(y, dtype=float), np.asarray(p, dtype=float)
     auc, low, high = auc_delong(y, p)
-    m = {'n': len(y), 'defaults': int(y.sum()), 'default_rate': y.mean(), 'mean_probability': p.mean(),
-         'auc': auc, 'auc_low': low, 'auc_high': high, 'gini': 2*auc - 1, 'gini_low': 2*low - 1, 'gini_high': 2*high - 1, 'ks': ks(y, p), 'brier': brier_score_loss(y, p, pos_label=1),
-         'log_loss': log_loss(y, p, labels=[0, 1]), 'ece': ece(y, p)}
-    return {k: (v if isinstance(v, int) else float(v) if np.isfinite(v) else None) for k, v in m.items()}
+    m = {
+        "n": len(y),
+        "defaults": int(y.sum()),
+        "default_rate": y.mean(),
+        "mean_probability": p.mean(),
+        "auc": auc,
+        "auc_low": low,
+        "auc_high": high,
+        "gini": 2 * auc - 1,
+        "gini_low": 2 * low - 1,
+        "gini_high": 2 * high - 1,
+        "ks": ks(y, p),
+        "brier": brier_score_loss(y, p, pos_label=1),
+        "log_loss": log_loss(y, p, labels=[0, 1]),
+        "ece": ece(y, p),
+    }
+    return {
+        k: (v if isinstance(v, int) else float(v) if np.isfinite(v) else None) for k, v in m.items()
+    }
 
 # %% ../nbs/09_evaluation.ipynb #f31668a3
 def calibration_tests(
-    y,                        # outcomes
-    p                         # probabilities
-)->dict:                      # intercept, slope, each with its 95 % interval; hosmer_lemeshow and its p-value; a number that cannot be computed is NaN
+    y,  # outcomes
+    p,  # probabilities
+) -> dict:  # intercept, slope, each with its 95 % interval; hosmer_lemeshow and its p-value; a number that cannot be computed is NaN
     "What the outcomes say of the probabilities as a whole."
     y, p = np.asarray(y, dtype=float), np.clip(np.asarray(p, dtype=float), 1e-6, 1 - 1e-6)
-    nan, out = float('nan'), {}
+    nan, out = float("nan"), {}
     log_odds, solvable = logit(p), 0 < y.sum() < len(y)
-    fit = lambda x, **kw: sm.GLM(y, x, family=sm.families.Binomial(), **kw).fit() if solvable else None
-    for name, model, at in (('intercept', fit(np.ones_like(p), offset=log_odds), 0), ('slope', fit(sm.add_constant(log_odds, has_constant='add')), 1)):
+    fit = lambda x, **kw: (
+        sm.GLM(y, x, family=sm.families.Binomial(), **kw).fit() if solvable else None
+    )
+    for name, model, at in (
+        ("intercept", fit(np.ones_like(p), offset=log_odds), 0),
+        ("slope", fit(sm.add_constant(log_odds, has_constant="add")), 1),
+    ):
         low, high = model.conf_int()[at] if model else (nan, nan)
-        out |= {name: float(model.params[at]) if model else nan, f'{name}_low': float(low), f'{name}_high': float(high)}
-    groups = min(10, len(y)//10)
-    test = test_chisquare_binning(np.c_[y, 1 - y].astype(int), np.c_[p, 1 - p], sort_var=p, bins=groups, df=groups, sort_method='stable') if groups > 2 else None
-    return out | {'hosmer_lemeshow': float(test.statistic) if test else nan, 'hosmer_lemeshow_p': float(test.pvalue) if test else nan}
+        out |= {
+            name: float(model.params[at]) if model else nan,
+            f"{name}_low": float(low),
+            f"{name}_high": float(high),
+        }
+    groups = min(10, len(y) // 10)
+    test = (
+        test_chisquare_binning(
+            np.c_[y, 1 - y].astype(int),
+            np.c_[p, 1 - p],
+            sort_var=p,
+            bins=groups,
+            df=groups,
+            sort_method="stable",
+        )
+        if groups > 2
+        else None
+    )
+    return out | {
+        "hosmer_lemeshow": float(test.statistic) if test else nan,
+        "hosmer_lemeshow_p": float(test.pvalue) if test else nan,
+    }
 
 # %% ../nbs/09_evaluation.ipynb #062bcdeb
 def jeffreys_test(
-    defaults,                 # number of defaults
-    loans,                    # number of loans
-    pd                        # probability that was promised
-):                            # p-value: small when the promise was too low
+    defaults,  # number of defaults
+    loans,  # number of loans
+    pd,  # probability that was promised
+):  # p-value: small when the promise was too low
     "The ECB's test that a probability of default is not understated."
     defaults = np.asarray(defaults, dtype=float)
-    return stats.beta.cdf(pd, defaults + .5, np.asarray(loans) - defaults + .5)
+    return stats.beta.cdf(pd, defaults + 0.5, np.asarray(loans) - defaults + 0.5)
 
 # %% ../nbs/09_evaluation.ipynb #29f3ec63
 def class_table(
-    classe,                   # label of each loan
-    y,                        # outcomes
-    p                         # probabilities
-)->pd.DataFrame:              # index: classe; loans, defaults, predicted, observed, its 95 % interval, p-values, holds
+    classe,  # label of each loan
+    y,  # outcomes
+    p,  # probabilities
+) -> (
+    pd.DataFrame
+):  # index: classe; loans, defaults, predicted, observed, its 95 % interval, p-values, holds
     "Predicted and observed rate of each class, and whether they agree."
-    d = pd.DataFrame({'classe': np.asarray(classe), 'y': np.asarray(y, dtype=float), 'p': np.asarray(p, dtype=float)})
-    t = d.groupby('classe').agg(loans=('y', 'size'), defaults=('y', 'sum'), predicted=('p', 'mean'), observed=('y', 'mean')).astype({'defaults': int})
-    t['low'], t['high'] = jeffreys(t.defaults, t.loans)
-    t['binomial_p'] = [stats.binomtest(int(k), int(n), q).pvalue for k, n, q in zip(t.defaults, t.loans, t.predicted)]
-    t['jeffreys_p'] = jeffreys_test(t.defaults, t.loans, t.predicted)
-    t['holm_p'] = multipletests(t.binomial_p, method='holm')[1] if len(t) else []
-    t['holds'] = t.binomial_p >= .05
+    d = pd.DataFrame(
+        {
+            "classe": np.asarray(classe),
+            "y": np.asarray(y, dtype=float),
+            "p": np.asarray(p, dtype=float),
+        }
+    )
+    t = (
+        d.groupby("classe")
+        .agg(
+            loans=("y", "size"),
+            defaults=("y", "sum"),
+            predicted=("p", "mean"),
+            observed=("y", "mean"),
+        )
+        .astype({"defaults": int})
+    )
+    t["low"], t["high"] = jeffreys(t.defaults, t.loans)
+    t["binomial_p"] = [
+        stats.binomtest(int(k), int(n), q).pvalue
+        for k, n, q in zip(t.defaults, t.loans, t.predicted)
+    ]
+    t["jeffreys_p"] = jeffreys_test(t.defaults, t.loans, t.predicted)
+    t["holm_p"] = multipletests(t.binomial_p, method="holm")[1] if len(t) else []
+    t["holds"] = t.binomial_p >= 0.05
     return t
 
 # %% ../nbs/09_evaluation.ipynb #ff65c90b
 def psi(
-    before,                   # values at training time, numbers or codes; missing allowed
-    after,                    # values later
-    bins:int=10               # of equal mass, for numbers
-)->tuple[float,float]:        # PSI, and its expected value when nothing moved (Yurdakul and Naranjo, 2020)
+    before,  # values at training time, numbers or codes; missing allowed
+    after,  # values later
+    bins: int = 10,  # of equal mass, for numbers
+) -> tuple[
+    float, float
+]:  # PSI, and its expected value when nothing moved (Yurdakul and Naranjo, 2020)
     "Population stability index; missing is a bin of its own."
-    before, after = pd.Series(before).reset_index(drop=True), pd.Series(after).reset_index(drop=True)
+    before, after = (
+        pd.Series(before).reset_index(drop=True),
+        pd.Series(after).reset_index(drop=True),
+    )
     if pd.api.types.is_numeric_dtype(before):
-        cuts = np.unique(np.quantile(before.dropna(), np.linspace(0, 1, bins + 1)[1:-1])) if before.notna().any() else []
-        before, after = (pd.Series(np.where(v.isna(), -1, np.searchsorted(cuts, v.astype(float), side='right'))) for v in (before, after))
+        cuts = (
+            np.unique(np.quantile(before.dropna(), np.linspace(0, 1, bins + 1)[1:-1]))
+            if before.notna().any()
+            else []
+        )
+        before, after = (
+            pd.Series(np.where(v.isna(), -1, np.searchsorted(cuts, v.astype(float), side="right")))
+            for v in (before, after)
+        )
     codes = sorted(set(before.dropna()) | set(after.dropna()))
-    a, b = ((v.value_counts().reindex(codes, fill_value=0).to_numpy() + .5) / (len(v) + .5*len(codes)) for v in (before, after))
-    return float(((b - a) * np.log(b / a)).sum()), float((len(codes) - 1) * (1/len(before) + 1/len(after)))
+    a, b = (
+        (v.value_counts().reindex(codes, fill_value=0).to_numpy() + 0.5)
+        / (len(v) + 0.5 * len(codes))
+        for v in (before, after)
+    )
+    return float(((b - a) * np.log(b / a)).sum()), float(
+        (len(codes) - 1) * (1 / len(before) + 1 / len(after))
+    )
 
 # %% ../nbs/09_evaluation.ipynb #24b8ad54
 def stability_table(
-    before:pd.DataFrame,      # values at training time
-    after:pd.DataFrame        # values later, the same columns
-)->pd.DataFrame:              # index: column; psi, expected by chance, limit (95 %), largest first
+    before: pd.DataFrame,  # values at training time
+    after: pd.DataFrame,  # values later, the same columns
+) -> pd.DataFrame:  # index: column; psi, expected by chance, limit (95 %), largest first
     "PSI of each column."
     rows = {name: psi(before[name], after[name]) for name in before if before[name].notna().any()}
-    t = pd.DataFrame(rows, index=['psi', 'expected']).T
-    unit = 1/len(before) + 1/len(after)
-    t['limit'] = unit * stats.chi2.ppf(.95, (t.expected / unit).round().clip(lower=1))
-    return t.sort_values('psi', ascending=False)
+    t = pd.DataFrame(rows, index=["psi", "expected"]).T
+    unit = 1 / len(before) + 1 / len(after)
+    t["limit"] = unit * stats.chi2.ppf(0.95, (t.expected / unit).round().clip(lower=1))
+    return t.sort_values("psi", ascending=False)
 
 # %% ../nbs/09_evaluation.ipynb #d69360e1
 def segment_table(
-    group,                    # label of each loan
-    y,                        # outcomes
-    p                         # probabilities
-)->pd.DataFrame:              # index: group; loans, defaults, auc with interval, predicted, observed with interval
+    group,  # label of each loan
+    y,  # outcomes
+    p,  # probabilities
+) -> (
+    pd.DataFrame
+):  # index: group; loans, defaults, auc with interval, predicted, observed with interval
     "Discrimination and calibration by segment; NaN where a segment has one outcome only."
-    d = pd.DataFrame({'group': np.asarray(group).astype(str), 'y': np.asarray(y, dtype=float), 'p': np.asarray(p, dtype=float)})
+    d = pd.DataFrame(
+        {
+            "group": np.asarray(group).astype(str),
+            "y": np.asarray(y, dtype=float),
+            "p": np.asarray(p, dtype=float),
+        }
+    )
     rows = {}
-    for name, g in d.groupby('group'):
+    for name, g in d.groupby("group"):
         low, high = jeffreys(g.y.sum(), len(g))
-        rows[name] = dict(zip(('loans', 'defaults', 'auc', 'auc_low', 'auc_high', 'predicted', 'observed', 'low', 'high'),
-                              (len(g), int(g.y.sum()), *auc_delong(g.y, g.p), g.p.mean(), g.y.mean(), float(low), float(high))))
-    return pd.DataFrame.from_dict(rows, orient='index').rename_axis('group')
+        rows[name] = dict(
+            zip(
+                (
+                    "loans",
+                    "defaults",
+                    "auc",
+                    "auc_low",
+                    "auc_high",
+                    "predicted",
+                    "observed",
+                    "low",
+                    "high",
+                ),
+                (
+                    len(g),
+                    int(g.y.sum()),
+                    *auc_delong(g.y, g.p),
+                    g.p.mean(),
+                    g.y.mean(),
+                    float(low),
+                    float(high),
+                ),
+            )
+        )
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("group")
 
 # %% ../nbs/09_evaluation.ipynb #21a7f6cf
 def fairness_table(
-    group,                    # label of each loan
-    y,                        # outcomes
-    p,                        # probabilities
-    accepted                  # whether each was recommended for acceptance
-)->pd.DataFrame:              # `segment_table`, and rates with intervals: accepted, payers_not_accepted, defaulters_accepted; gap of acceptance to the largest group
+    group,  # label of each loan
+    y,  # outcomes
+    p,  # probabilities
+    accepted,  # whether each was recommended for acceptance
+) -> pd.DataFrame:  # `segment_table`, and rates with intervals: accepted, payers_not_accepted, defaulters_accepted; gap of acceptance to the largest group
     "Acceptance, errors and calibration by group."
-    d = pd.DataFrame({'group': np.asarray(group).astype(str), 'y': np.asarray(y, dtype=bool), 'accepted': np.asarray(accepted, dtype=bool)})
+    d = pd.DataFrame(
+        {
+            "group": np.asarray(group).astype(str),
+            "y": np.asarray(y, dtype=bool),
+            "accepted": np.asarray(accepted, dtype=bool),
+        }
+    )
     t = segment_table(d.group, d.y, p)
-    among = {'accepted': d.accepted.groupby(d.group), 'payers_not_accepted': (~d.accepted)[~d.y].groupby(d.group), 'defaulters_accepted': d.accepted[d.y].groupby(d.group)}
+    among = {
+        "accepted": d.accepted.groupby(d.group),
+        "payers_not_accepted": (~d.accepted)[~d.y].groupby(d.group),
+        "defaulters_accepted": d.accepted[d.y].groupby(d.group),
+    }
     for name, rows in among.items():
-        k, n = (rows.agg(f).reindex(t.index, fill_value=0) for f in ('sum', 'size'))
-        t[name] = k/n.where(n > 0)
-        t[f'{name}_low'], t[f'{name}_high'] = jeffreys(k.where(n > 0), n.where(n > 0))
+        k, n = (rows.agg(f).reindex(t.index, fill_value=0) for f in ("sum", "size"))
+        t[name] = k / n.where(n > 0)
+        t[f"{name}_low"], t[f"{name}_high"] = jeffreys(k.where(n > 0), n.where(n > 0))
     largest = t.loans.idxmax()
-    k, n = t.accepted*t.loans, t.loans
-    for name in t.index: t.loc[name, ['gap', 'gap_low', 'gap_high']] = [0.0]*3 if name == largest else [t.accepted[name] - t.accepted[largest],
-        *confint_proportions_2indep(k[name].round(), n[name], k[largest].round(), n[largest], method='newcomb')]
+    k, n = t.accepted * t.loans, t.loans
+    for name in t.index:
+        t.loc[name, ["gap", "gap_low", "gap_high"]] = (
+            [0.0] * 3
+            if name == largest
+            else [
+                t.accepted[name] - t.accepted[largest],
+                *confint_proportions_2indep(
+                    k[name].round(), n[name], k[largest].round(), n[largest], method="newcomb"
+                ),
+            ]
+        )
     return t
 
 # %% ../nbs/09_evaluation.ipynb #e323b777
 def best_of_facts(
-    X:pd.DataFrame,           # what a model may know
-    true:np.ndarray,          # true probability of each row; NaN where none
-    client:np.ndarray         # rows of one client never teach each other
-)->np.ndarray:                # NaN where the truth is not known
+    X: pd.DataFrame,  # what a model may know
+    true: np.ndarray,  # true probability of each row; NaN where none
+    client: np.ndarray,  # rows of one client never teach each other
+) -> np.ndarray:  # NaN where the truth is not known
     "The mean true probability given the facts; for simulations only."
     import lightgbm
     from sklearn.model_selection import GroupKFold
-    X = X.astype({c: 'category' for c in X.select_dtypes(exclude='number')})
+
+    X = X.astype({c: "category" for c in X.select_dtypes(exclude="number")})
     known, out = np.flatnonzero(~np.isnan(true)), np.full(len(X), np.nan)
-    setting = dict(objective='cross_entropy', learning_rate=.05, num_leaves=31, min_data_in_leaf=100, feature_fraction=.5, verbose=-1, num_threads=1)
+    setting = dict(
+        objective="cross_entropy",
+        learning_rate=0.05,
+        num_leaves=31,
+        min_data_in_leaf=100,
+        feature_fraction=0.5,
+        verbose=-1,
+        num_threads=1,
+    )
     for a, b in GroupKFold(5).split(known, groups=client[known]):
         a, b = known[a], known[b]
-        stop = np.isin(client[a], np.unique(client[a])[::5])    # clients that say when to stop
+        stop = np.isin(client[a], np.unique(client[a])[::5])  # clients that say when to stop
         fit = lightgbm.Dataset(X.iloc[a[~stop]], true[a[~stop]])
         held = lightgbm.Dataset(X.iloc[a[stop]], true[a[stop]], reference=fit)
-        out[b] = lightgbm.train(setting, fit, 2000, valid_sets=[held], callbacks=[lightgbm.early_stopping(50, verbose=False)]).predict(X.iloc[b])
+        out[b] = lightgbm.train(
+            setting,
+            fit,
+            2000,
+            valid_sets=[held],
+            callbacks=[lightgbm.early_stopping(50, verbose=False)],
+        ).predict(X.iloc[b])
     return out
 
 # %% ../nbs/09_evaluation.ipynb #63f7155d
 def without(
-    X:pd.DataFrame,           # features of the dossiers
-    dossiers:list[dict],      # in the same order
-    fact:str                  # field of the contract
-)->pd.DataFrame:              # the features if nobody had given it
+    X: pd.DataFrame,  # features of the dossiers
+    dossiers: list[dict],  # in the same order
+    fact: str,  # field of the contract
+) -> pd.DataFrame:  # the features if nobody had given it
     "Features with one fact removed."
     again = [f.name for f in FEATURES.values() if fact in f.champs]
     return X.assign(**feature_table((d | {fact: None} for d in dossiers), again).set_axis(X.index))
 
 # %% ../nbs/09_evaluation.ipynb #76aae24e
-def _percent(axis, ticks=(.1, .2, .5, 1, 2, 5, 10, 20, 50, 100)):
+def _percent(axis, ticks=(0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)):
     "A logarithmic axis of percentages."
-    axis.set_major_locator(plt.FixedLocator(ticks)); axis.set_minor_locator(plt.NullLocator())
-    axis.set_major_formatter(plt.FuncFormatter(lambda v, _: f'{v:g}'))
+    axis.set_major_locator(plt.FixedLocator(ticks))
+    axis.set_minor_locator(plt.NullLocator())
+    axis.set_major_formatter(plt.FuncFormatter(lambda v, _: f"{v:g}"))
+
 
 @_styled
 def calibration_figure(
-    y,                        # outcomes
-    p,                        # probabilities
-    bins:int=10               # of equal mass
-)->Figure:
+    y,  # outcomes
+    p,  # probabilities
+    bins: int = 10,  # of equal mass
+) -> Figure:
     "Observed rate against predicted probability, and where the loans are."
-    t = 100*calibration_table(y, p, bins)[['predicted', 'observed', 'low', 'high']]
-    fig, (ax, below) = plt.subplots(2, 1, figsize=(5.2, 5.6), sharex=True, gridspec_kw={'height_ratios': (4, 1)})
-    ends = max(.08, .7*min(t.predicted.min(), t.low[t.low > 0].min())), min(100, 1.3*max(t.predicted.max(), t.high.max()))
-    ax.plot(ends, ends, color=GREY, lw=1, ls='--', label='predicted = observed')
+    t = 100 * calibration_table(y, p, bins)[["predicted", "observed", "low", "high"]]
+    fig, (ax, below) = plt.subplots(
+        2, 1, figsize=(5.2, 5.6), sharex=True, gridspec_kw={"height_ratios": (4, 1)}
+    )
+    ends = (
+        max(0.08, 0.7 * min(t.predicted.min(), t.low[t.low > 0].min())),
+        min(100, 1.3 * max(t.predicted.max(), t.high.max())),
+    )
+    ax.plot(ends, ends, color=GREY, lw=1, ls="--", label="predicted = observed")
     seen, none = t[t.observed > 0], t[t.observed == 0]
-    ax.errorbar(seen.predicted, seen.observed, yerr=[seen.observed - seen.low.clip(lower=ends[0]), seen.high - seen.observed], fmt='o', color=BLUE, ms=5, capsize=2.5, lw=1.2, label='loans of like probability, 95 % interval')
-    if len(none): ax.plot(none.predicted, none.high, 'v', color=BLUE, mfc='white', ms=6, label='none defaulted: upper limit')
-    ax.set(xscale='log', yscale='log', xlim=ends, ylim=ends, ylabel='observed default rate, %'); _percent(ax.yaxis); ax.legend(frameon=False, loc='upper left')
-    below.hist(100*np.clip(p, ends[0]/100, 1), bins=np.geomspace(*ends, 40), color=LIGHT, edgecolor=GREY, lw=.4)
-    below.set(xlabel='predicted probability of default, %', ylabel='loans'); _percent(below.xaxis); below.yaxis.set_major_locator(plt.MaxNLocator(3))
-    fig.align_ylabels(); fig.tight_layout()
+    ax.errorbar(
+        seen.predicted,
+        seen.observed,
+        yerr=[seen.observed - seen.low.clip(lower=ends[0]), seen.high - seen.observed],
+        fmt="o",
+        color=BLUE,
+        ms=5,
+        capsize=2.5,
+        lw=1.2,
+        label="loans of like probability, 95 % interval",
+    )
+    if len(none):
+        ax.plot(
+            none.predicted,
+            none.high,
+            "v",
+            color=BLUE,
+            mfc="white",
+            ms=6,
+            label="none defaulted: upper limit",
+        )
+    ax.set(xscale="log", yscale="log", xlim=ends, ylim=ends, ylabel="observed default rate, %")
+    _percent(ax.yaxis)
+    ax.legend(frameon=False, loc="upper left")
+    below.hist(
+        100 * np.clip(p, ends[0] / 100, 1),
+        bins=np.geomspace(*ends, 40),
+        color=LIGHT,
+        edgecolor=GREY,
+        lw=0.4,
+    )
+    below.set(xlabel="predicted probability of default, %", ylabel="loans")
+    _percent(below.xaxis)
+    below.yaxis.set_major_locator(plt.MaxNLocator(3))
+    fig.align_ylabels()
+    fig.tight_layout()
     return fig
 
 # %% ../nbs/09_evaluation.ipynb #d19da593
 @_styled
 def class_figure(
-    tables:dict[str, pd.DataFrame]   # what the loans are to their `class_table`
-)->Figure:
+    tables: dict[str, pd.DataFrame],  # what the loans are to their `class_table`
+) -> Figure:
     "Predicted and observed rate of each class, and the share of the loans in it."
     names = sorted(set().union(*(t.index for t in tables.values())))
-    fig, (ax, below) = plt.subplots(2, 1, figsize=(7, 5), sharex=True, gridspec_kw={'height_ratios': (3.2, 1)})
-    step = .7/len(tables)
+    fig, (ax, below) = plt.subplots(
+        2, 1, figsize=(7, 5), sharex=True, gridspec_kw={"height_ratios": (3.2, 1)}
+    )
+    step = 0.7 / len(tables)
     for k, ((who, t), color) in enumerate(zip(tables.items(), (GREY, BLUE, RED))):
-        at, t = np.array([names.index(n) for n in t.index]) + step*(k - (len(tables) - 1)/2), t.assign(share=t.loans/t.loans.sum())
-        floor = np.maximum(100*t.low, .05)
-        ax.vlines(at, floor, 100*t.high, color=color, lw=2); seen = (t.observed > 0).to_numpy()
-        ax.plot(at[seen], 100*t.observed[seen], 'o', color=color, ms=5, label=f'observed, {who}, 95 % interval'); ax.plot(at[~seen], 100*t.high[~seen], 'v', color=color, mfc='white', ms=6)
-        ax.plot(at, 100*t.predicted, '_', color=color, ms=16, mew=2, label=f'predicted, {who}')
-        below.bar(at, 100*t.share, width=.9*step, color=color)
-    ax.set(yscale='log', ylabel='default rate, %'); _percent(ax.yaxis); ax.legend(frameon=False, ncol=len(tables), loc='lower left', bbox_to_anchor=(0, 1)); ax.grid(axis='x', visible=False)
-    below.set(xlabel='rating class', ylabel='loans, %', xticks=range(len(names)), xticklabels=names); below.grid(axis='x', visible=False)
-    fig.align_ylabels(); fig.tight_layout()
+        at, t = (
+            np.array([names.index(n) for n in t.index]) + step * (k - (len(tables) - 1) / 2),
+            t.assign(share=t.loans / t.loans.sum()),
+        )
+        floor = np.maximum(100 * t.low, 0.05)
+        ax.vlines(at, floor, 100 * t.high, color=color, lw=2)
+        seen = (t.observed > 0).to_numpy()
+        ax.plot(
+            at[seen],
+            100 * t.observed[seen],
+            "o",
+            color=color,
+            ms=5,
+            label=f"observed, {who}, 95 % interval",
+        )
+        ax.plot(at[~seen], 100 * t.high[~seen], "v", color=color, mfc="white", ms=6)
+        ax.plot(at, 100 * t.predicted, "_", color=color, ms=16, mew=2, label=f"predicted, {who}")
+        below.bar(at, 100 * t.share, width=0.9 * step, color=color)
+    ax.set(yscale="log", ylabel="default rate, %")
+    _percent(ax.yaxis)
+    ax.legend(frameon=False, ncol=len(tables), loc="lower left", bbox_to_anchor=(0, 1))
+    ax.grid(axis="x", visible=False)
+    below.set(xlabel="rating class", ylabel="loans, %", xticks=range(len(names)), xticklabels=names)
+    below.grid(axis="x", visible=False)
+    fig.align_ylabels()
+    fig.tight_layout()
     return fig
 
 # %% ../nbs/09_evaluation.ipynb #8861e608
 @_styled
 def dots_figure(
-    table:pd.DataFrame,       # one row a dot, the first at the top
-    panels:Sequence[tuple],   # (label of the axis, factor, column, low, high, column beside it or None, reference or None)
-    width:float=3.6           # inches of a panel
-)->Figure:
+    table: pd.DataFrame,  # one row a dot, the first at the top
+    panels: Sequence[
+        tuple
+    ],  # (label of the axis, factor, column, low, high, column beside it or None, reference or None)
+    width: float = 3.6,  # inches of a panel
+) -> Figure:
     "Estimates with their intervals, one row each, in panels that share the rows."
     at = np.arange(len(table))[::-1]
-    fig, axes = plt.subplots(1, len(panels), figsize=(1.6 + width*len(panels), 1.1 + .27*max(len(table), 3)), sharey=True, squeeze=False)
+    fig, axes = plt.subplots(
+        1,
+        len(panels),
+        figsize=(1.6 + width * len(panels), 1.1 + 0.27 * max(len(table), 3)),
+        sharey=True,
+        squeeze=False,
+    )
     for ax, (label, unit, value, low, high, beside, reference) in zip(axes.flat, panels):
-        if reference is not None: ax.axvline(reference, color=GREY, lw=1, ls='--')
-        ax.hlines(at, unit*table[low].astype(float), unit*table[high].astype(float), color=BLUE, lw=1.6)
-        ax.plot(unit*table[value].astype(float), at, 'o', color=BLUE, ms=5, label='observed' if beside else None)
-        if beside: ax.plot(unit*table[beside].astype(float), at, 'D', color=RED, mfc='white', ms=5, label='predicted'); ax.legend(frameon=False, ncol=2, loc='lower right', bbox_to_anchor=(1, 1), borderaxespad=.1)
-        ax.set_xlabel(label); ax.grid(axis='y', visible=False); ax.xaxis.set_major_locator(plt.MaxNLocator(5))
-    axes.flat[0].set(yticks=at, yticklabels=table.index, ylim=(-.6, len(table) - .4))
+        if reference is not None:
+            ax.axvline(reference, color=GREY, lw=1, ls="--")
+        ax.hlines(
+            at,
+            unit * table[low].astype(float),
+            unit * table[high].astype(float),
+            color=BLUE,
+            lw=1.6,
+        )
+        ax.plot(
+            unit * table[value].astype(float),
+            at,
+            "o",
+            color=BLUE,
+            ms=5,
+            label="observed" if beside else None,
+        )
+        if beside:
+            ax.plot(
+                unit * table[beside].astype(float),
+                at,
+                "D",
+                color=RED,
+                mfc="white",
+                ms=5,
+                label="predicted",
+            )
+            ax.legend(
+                frameon=False, ncol=2, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.1
+            )
+        ax.set_xlabel(label)
+        ax.grid(axis="y", visible=False)
+        ax.xaxis.set_major_locator(plt.MaxNLocator(5))
+    axes.flat[0].set(yticks=at, yticklabels=table.index, ylim=(-0.6, len(table) - 0.4))
     fig.tight_layout()
     return fig
 
 # %% ../nbs/09_evaluation.ipynb #e9265e99
 @_styled
 def trend_figure(
-    series:dict[str, pd.DataFrame],  # what it is to a table of x, value, low, high
-    xlabel:str,               # with its unit
-    ylabel:str,               # with its unit
-    log:bool=False,           # logarithmic x
-    points:dict|None=None     # what it is to (x, value): without an interval
-)->Figure:
+    series: dict[str, pd.DataFrame],  # what it is to a table of x, value, low, high
+    xlabel: str,  # with its unit
+    ylabel: str,  # with its unit
+    log: bool = False,  # logarithmic x
+    points: dict | None = None,  # what it is to (x, value): without an interval
+) -> Figure:
     "Estimates along an axis with their intervals."
     fig, ax = plt.subplots(figsize=(7, 3.6))
     for (who, t), color in zip(series.items(), (BLUE, RED, GREY)):
-        ax.fill_between(t.x, t.low.astype(float), t.high.astype(float), color=color, alpha=.15, lw=0)
-        ax.vlines(t.x, t.low.astype(float), t.high.astype(float), color=color, lw=1, alpha=.6)
-        ax.plot(t.x, t.value.astype(float), color=color, marker='o', ms=4, label=f'{who}, 95 % interval')
-    for (who, (x, v)), color in zip((points or {}).items(), (RED, GREY)): ax.plot(x, v, 'D', color=color, mfc='white', ms=5, label=who)
-    ax.set(xlabel=xlabel, ylabel=ylabel, xscale='log' if log else 'linear')
-    if log: ax.xaxis.set_major_formatter(plt.FuncFormatter(lambda v, _: f'{v:,.0f}')); ax.xaxis.set_minor_locator(plt.NullLocator()); ax.set_xticks(sorted({x for t in series.values() for x in t.x}))
-    else: ax.xaxis.set_major_locator(plt.MaxNLocator(integer=True))
-    ax.legend(frameon=False, loc='best'); fig.tight_layout()
+        ax.fill_between(
+            t.x, t.low.astype(float), t.high.astype(float), color=color, alpha=0.15, lw=0
+        )
+        ax.vlines(t.x, t.low.astype(float), t.high.astype(float), color=color, lw=1, alpha=0.6)
+        ax.plot(
+            t.x, t.value.astype(float), color=color, marker="o", ms=4, label=f"{who}, 95 % interval"
+        )
+    for (who, (x, v)), color in zip((points or {}).items(), (RED, GREY)):
+        ax.plot(x, v, "D", color=color, mfc="white", ms=5, label=who)
+    ax.set(xlabel=xlabel, ylabel=ylabel, xscale="log" if log else "linear")
+    if log:
+        ax.xaxis.set_major_formatter(plt.FuncFormatter(lambda v, _: f"{v:,.0f}"))
+        ax.xaxis.set_minor_locator(plt.NullLocator())
+        ax.set_xticks(sorted({x for t in series.values() for x in t.x}))
+    else:
+        ax.xaxis.set_major_locator(plt.MaxNLocator(integer=True))
+    ax.legend(frameon=False, loc="best")
+    fig.tight_layout()
     return fig
 
 # %% ../nbs/09_evaluation.ipynb #1e4537d1
 @_styled
 def roc_figure(
-    y,                        # outcomes
-    scores:dict               # name of a model to its scores; the first is drawn thick
-)->Figure:
+    y,  # outcomes
+    scores: dict,  # name of a model to its scores; the first is drawn thick
+) -> Figure:
     "Share of the defaulters found against share of the payers turned away."
     fig, ax = plt.subplots(figsize=(5, 4.6))
-    palette = [BLUE, *sns.color_palette('Greys', len(scores) + 2)[2:]]
-    for (name, s), color, first in zip(scores.items(), palette, [True] + [False]*len(scores)):
+    palette = [BLUE, *sns.color_palette("Greys", len(scores) + 2)[2:]]
+    for (name, s), color, first in zip(scores.items(), palette, [True] + [False] * len(scores)):
         x, found, _ = roc_curve(np.asarray(y, dtype=int), s)
-        ax.plot(100*x, 100*found, color=RED if 'truth' in name else color, lw=2.2 if first else 1, ls=':' if 'truth' in name else '-', zorder=3 if first else 2, label=f'{name} ({auc_delong(y, s)[0]:.3f})')
+        ax.plot(
+            100 * x,
+            100 * found,
+            color=RED if "truth" in name else color,
+            lw=2.2 if first else 1,
+            ls=":" if "truth" in name else "-",
+            zorder=3 if first else 2,
+            label=f"{name} ({auc_delong(y, s)[0]:.3f})",
+        )
     ax.plot([0, 100], [0, 100], color=LIGHT, lw=1)
-    ax.set(xlabel='payers ranked at least as risky, %', ylabel='defaulters ranked at least as risky, %', xlim=(0, 100), ylim=(0, 100), title='ROC curve (AUC)')
-    ax.legend(frameon=False, loc='lower right'); fig.tight_layout()
+    ax.set(
+        xlabel="payers ranked at least as risky, %",
+        ylabel="defaulters ranked at least as risky, %",
+        xlim=(0, 100),
+        ylim=(0, 100),
+        title="ROC curve (AUC)",
+    )
+    ax.legend(frameon=False, loc="lower right")
+    fig.tight_layout()
     return fig
 
 # %% ../nbs/09_evaluation.ipynb #bcca3ff4
-INJECTED = ('local', 'cluster', 'global', 'dependency', 'swap3')
+INJECTED = ("local", "cluster", "global", "dependency", "swap3")
 
-def _column_draw(reference, n, rng): return pd.DataFrame({c: reference[c].to_numpy()[rng.integers(0, len(reference), n)] for c in reference}).astype(reference.dtypes)
+
+def _column_draw(reference, n, rng):
+    return pd.DataFrame(
+        {c: reference[c].to_numpy()[rng.integers(0, len(reference), n)] for c in reference}
+    ).astype(reference.dtypes)
+
 
 def inject(
-    kind:str,                 # one of `INJECTED`
-    rows:pd.DataFrame,        # usual rows to start from
-    reference:pd.DataFrame,   # usual rows that say what is ordinary
-    rng:np.random.Generator   # source of randomness
-)->pd.DataFrame:              # as many strange rows
+    kind: str,  # one of `INJECTED`
+    rows: pd.DataFrame,  # usual rows to start from
+    reference: pd.DataFrame,  # usual rows that say what is ordinary
+    rng: np.random.Generator,  # source of randomness
+) -> pd.DataFrame:  # as many strange rows
     "Rows made strange in a known way."
     n, out = len(rows), rows.reset_index(drop=True).copy()
-    if kind == 'dependency': return _column_draw(reference, n, rng)
-    if kind == 'swap3':
+    if kind == "dependency":
+        return _column_draw(reference, n, rng)
+    if kind == "swap3":
         donors = reference.iloc[rng.integers(0, len(reference), n)].reset_index(drop=True)
         taken = np.argsort(rng.random(out.shape), axis=1) < min(3, out.shape[1])
         return pd.DataFrame({c: out[c].where(~taken[:, j], donors[c]) for j, c in enumerate(out)})
-    numbers = [c for c in reference if pd.api.types.is_numeric_dtype(reference[c]) and reference[c].nunique() > 1]
+    numbers = [
+        c
+        for c in reference
+        if pd.api.types.is_numeric_dtype(reference[c]) and reference[c].nunique() > 1
+    ]
     filled = reference[numbers].fillna(reference[numbers].median())
-    if kind == 'global':
-        for c in numbers: out[c] = rng.uniform(min(.9*filled[c].min(), 1.1*filled[c].min()), 1.1*filled[c].max(), n)
+    if kind == "global":
+        for c in numbers:
+            out[c] = rng.uniform(
+                min(0.9 * filled[c].min(), 1.1 * filled[c].min()), 1.1 * filled[c].max(), n
+            )
         for c in reference.columns.difference(numbers):
-            if reference[c].notna().any(): out[c] = rng.choice(np.sort(reference[c].dropna().unique()), n)
-    elif kind in ('local', 'cluster'): out[numbers] = _mixture_draw(kind, filled, n, rng)
-    else: raise ValueError(f"kind must be one of {', '.join(INJECTED)}, not {kind}")
+            if reference[c].notna().any():
+                out[c] = rng.choice(np.sort(reference[c].dropna().unique()), n)
+    elif kind in ("local", "cluster"):
+        out[numbers] = _mixture_draw(kind, filled, n, rng)
+    else:
+        raise ValueError(f"kind must be one of {', '.join(INJECTED)}, not {kind}")
     whole = [c for c in numbers if (filled[c] % 1 == 0).all()]
     out[whole] = out[whole].round()
     return out
@@ -413,21 +704,30 @@ def _mixture_draw(kind, filled, n, rng):
     z = ((filled - centre) / spread).iloc[:5_000]
     mixtures = [GaussianMixture(k, random_state=0, reg_covar=1e-4).fit(z) for k in (2, 4, 6)]
     best = min(mixtures, key=lambda m: m.bic(z))
-    if kind == 'local': best.covariances_ = best.covariances_ * 5
-    else: best.means_ = best.means_ * 5
+    if kind == "local":
+        best.covariances_ = best.covariances_ * 5
+    else:
+        best.means_ = best.means_ * 5
     best.random_state = int(rng.integers(2**31))
     return best.sample(n)[0][rng.permutation(n)] * spread.to_numpy() + centre.to_numpy()
 
+
 def detection_metrics(
-    is_anomaly,               # DataFrame to boolean array, as `AnomalyDetector.is_anomaly`
-    usual:pd.DataFrame,       # new usual rows, not used to fit
-    reference:pd.DataFrame,   # rows that the injections imitate: the training rows
-    seed:int=0                # of the injections
-)->dict:                      # JSON
+    is_anomaly,  # DataFrame to boolean array, as `AnomalyDetector.is_anomaly`
+    usual: pd.DataFrame,  # new usual rows, not used to fit
+    reference: pd.DataFrame,  # rows that the injections imitate: the training rows
+    seed: int = 0,  # of the injections
+) -> dict:  # JSON
     "Alert rate on usual rows with its interval, and recall by kind of injected row."
     rng = np.random.default_rng(seed)
     alerts = np.asarray(is_anomaly(usual))
     low, high = jeffreys(alerts.sum(), len(alerts))
     recall = {k: float(np.mean(is_anomaly(inject(k, usual, reference, rng)))) for k in INJECTED}
-    return {'n': len(alerts), 'alert_rate': float(alerts.mean()), 'alert_rate_low': float(low), 'alert_rate_high': float(high),
-            'recall': float(np.mean([recall[k] for k in INJECTED[:4]])), 'recall_by_kind': recall}
+    return {
+        "n": len(alerts),
+        "alert_rate": float(alerts.mean()),
+        "alert_rate_low": float(low),
+        "alert_rate_high": float(high),
+        "recall": float(np.mean([recall[k] for k in INJECTED[:4]])),
+        "recall_by_kind": recall,
+    }

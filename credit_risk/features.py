@@ -22,341 +22,658 @@ from .contract import FIELDS
 @dataclass(frozen=True)
 class Feature:
     "A model input: its formula, and what a person needs to read it."
-    name:str                  # snake_case
-    formula:Callable          # flat dossier to value or None; its docstring says it in words
-    libelle:str               # in French, as the start of a reason
-    label:str                 # in English, as the start of a reason
-    unite:str                 # unit in French
-    unit:str                  # unit in English
-    sign:int                  # +1 when a larger value should mean more risk, -1 less, 0 when not stated
-    champs:tuple              # facts of the dossier that it uses
-    kind:str = 'number'       # number, category, or flag: 0 or 1
-    motif:str = ''            # one of `MOTIFS`: what an applicant is told when it weighs against them
-    nul:float|None = None     # value at which the motive would be untrue: no rejected payment, no day overdrawn
-    absent:str = 'one of its facts is not known'     # when it is missing
 
-    accord:str = ''           # ending of a French adjective beside `libelle`: '', e, s or es
+    name: str  # snake_case
+    formula: Callable  # flat dossier to value or None; its docstring says it in words
+    libelle: str  # in French, as the start of a reason
+    label: str  # in English, as the start of a reason
+    unite: str  # unit in French
+    unit: str  # unit in English
+    sign: int  # +1 when a larger value should mean more risk, -1 less, 0 when not stated
+    champs: tuple  # facts of the dossier that it uses
+    kind: str = "number"  # number, category, or flag: 0 or 1
+    motif: str = ""  # one of `MOTIFS`: what an applicant is told when it weighs against them
+    nul: float | None = (
+        None  # value at which the motive would be untrue: no rejected payment, no day overdrawn
+    )
+    absent: str = "one of its facts is not known"  # when it is missing
+
+    accord: str = ""  # ending of a French adjective beside `libelle`: '', e, s or es
 
     @cached_property
-    def ends(self)->tuple[str,str]:
+    def ends(self) -> tuple[str, str]:
         "What follows the number, in French and in English."
-        return self.unite and f'\u00a0{self.unite}', self.unit and f'\u00a0{self.unit}'
+        return self.unite and f"\u00a0{self.unite}", self.unit and f"\u00a0{self.unit}"
 
-    def amount(self,
-        value:float           # of a number
-    )->tuple[str,str]:        # "43,1 %" in French and in English
+    def amount(
+        self,
+        value: float,  # of a number
+    ) -> tuple[str, str]:  # "43,1 %" in French and in English
         "A number with its unit."
-        if self.unit == '%': value = 100*value
+        if self.unit == "%":
+            value = 100 * value
         size, (fr, en) = abs(value), self.ends
-        text = f'{value:,.0f}' if size >= 100 or value == int(value) else f'{value:,.1f}' if size >= 1 else f'{value:,.2f}'
-        text = text.replace(',', '\u202f')
-        return f"{text.replace('.', ',')}{fr}", f'{text}{en}'
+        text = (
+            f"{value:,.0f}"
+            if size >= 100 or value == int(value)
+            else f"{value:,.1f}"
+            if size >= 1
+            else f"{value:,.2f}"
+        )
+        text = text.replace(",", "\u202f")
+        return f"{text.replace('.', ',')}{fr}", f"{text}{en}"
 
-    def phrases(self,
-        value                 # value of the feature
-    )->tuple[str,str]:        # "Taux d'effort : 43 %" in French and in English
+    def phrases(
+        self,
+        value,  # value of the feature
+    ) -> tuple[str, str]:  # "Taux d'effort : 43 %" in French and in English
         "The feature and its value, in words."
-        if value is None or value != value: words = 'non renseigné', 'not known'
-        elif self.kind == 'category': words = FIELDS[self.name].word(value, 'fr'), FIELDS[self.name].word(value, 'en')
-        elif self.kind == 'flag': words = ('oui', 'yes') if value else ('non', 'no')
-        else: words = self.amount(value)
-        return f'{self.libelle}\u00a0: {words[0]}', f'{self.label}: {words[1]}'
+        if value is None or value != value:
+            words = "non renseigné", "not known"
+        elif self.kind == "category":
+            words = FIELDS[self.name].word(value, "fr"), FIELDS[self.name].word(value, "en")
+        elif self.kind == "flag":
+            words = ("oui", "yes") if value else ("non", "no")
+        else:
+            words = self.amount(value)
+        return f"{self.libelle}\u00a0: {words[0]}", f"{self.label}: {words[1]}"
 
 # %% ../nbs/05_features.ipynb #d36a68eb
 def described(
-    f:Feature,                # what
-    value,                    # of one application
-    usual:list|None=None      # low and high end of ordinary values of a number
-)->tuple[str,str]:            # "Revenu net mensuel élevé (9 800 €)" in French and in English
+    f: Feature,  # what
+    value,  # of one application
+    usual: list | None = None,  # low and high end of ordinary values of a number
+) -> tuple[str, str]:  # "Revenu net mensuel élevé (9 800 €)" in French and in English
     "A feature and its value as a part of a sentence."
-    if value is None or value != value or f.kind == 'flag': return f.phrases(value)
-    if f.kind == 'number' and (not f.unit or usual and usual[0] == usual[1]): return f.phrases(value)    # a count, or a check that hardly ever strikes
-    if f.kind == 'category': return f"{f.libelle} «\u00a0{FIELDS[f.name].word(value, 'fr')}\u00a0»", f"{f.label} “{FIELDS[f.name].word(value, 'en')}”"
+    if value is None or value != value or f.kind == "flag":
+        return f.phrases(value)
+    if f.kind == "number" and (not f.unit or usual and usual[0] == usual[1]):
+        return f.phrases(value)  # a count, or a check that hardly ever strikes
+    if f.kind == "category":
+        return (
+            f"{f.libelle} «\u00a0{FIELDS[f.name].word(value, 'fr')}\u00a0»",
+            f"{f.label} “{FIELDS[f.name].word(value, 'en')}”",
+        )
     fr, en = f.amount(value)
     where = 0 if not usual else (value > usual[1]) - (value < usual[0])
-    if not where: return f'{f.libelle} ({fr})', f'{f.label} ({en})'
-    return f"{f.libelle} {'élevé' + f.accord if where > 0 else 'faible' + f.accord.replace('e', '')} ({fr})", f"{'High' if where > 0 else 'Low'} {f.label[0].lower()}{f.label[1:]} ({en})"
+    if not where:
+        return f"{f.libelle} ({fr})", f"{f.label} ({en})"
+    return (
+        f"{f.libelle} {'élevé' + f.accord if where > 0 else 'faible' + f.accord.replace('e', '')} ({fr})",
+        f"{'High' if where > 0 else 'Low'} {f.label[0].lower()}{f.label[1:]} ({en})",
+    )
 
 # %% ../nbs/05_features.ipynb #17b5fc98
 MOTIFS = {
-    'revenu': ('Revenu faible pour le montant demandé', 'Income low for the amount asked'),
-    'endettement': ('Part élevée du revenu prise par les charges et la nouvelle mensualité', 'Large share of income taken by commitments and the new instalment'),
-    'reste_a_vivre': ('Revenu par personne faible une fois payées les charges et la mensualité', 'Little income left per head after commitments and instalment'),
-    'defauts': ('Défaut sur un prêt passé', 'Default on a past loan'),
-    'prets_rembourses': ('Peu de prêts déjà remboursés à la banque', 'Few loans already repaid to the bank'),
-    'demandes': ('Demandes de prêt récentes', 'Recent loan applications'),
-    'rejets': ('Paiements rejetés sur le compte', 'Rejected payments on the account'),
-    'decouvert': ('Découverts du compte', 'Overdrafts of the account'),
-    'solde': ('Solde du compte faible', 'Low balance of the account'),
-    'tendance': ('Solde du compte en retrait sur les derniers mois', 'Balance of the account lower in the last months'),
-    'flux': ('Dépenses du compte élevées face aux rentrées', 'Outgoings of the account high against what comes in'),
-    'epargne': ('Épargne faible pour le montant demandé', 'Savings low for the amount asked'),
-    'anciennete_emploi': ('Ancienneté courte dans l’emploi', 'Short time in the present job'),
-    'anciennete_compte': ('Compte ouvert depuis peu', 'Account opened recently')}
+    "revenu": ("Revenu faible pour le montant demandé", "Income low for the amount asked"),
+    "endettement": (
+        "Part élevée du revenu prise par les charges et la nouvelle mensualité",
+        "Large share of income taken by commitments and the new instalment",
+    ),
+    "reste_a_vivre": (
+        "Revenu par personne faible une fois payées les charges et la mensualité",
+        "Little income left per head after commitments and instalment",
+    ),
+    "defauts": ("Défaut sur un prêt passé", "Default on a past loan"),
+    "prets_rembourses": (
+        "Peu de prêts déjà remboursés à la banque",
+        "Few loans already repaid to the bank",
+    ),
+    "demandes": ("Demandes de prêt récentes", "Recent loan applications"),
+    "rejets": ("Paiements rejetés sur le compte", "Rejected payments on the account"),
+    "decouvert": ("Découverts du compte", "Overdrafts of the account"),
+    "solde": ("Solde du compte faible", "Low balance of the account"),
+    "tendance": (
+        "Solde du compte en retrait sur les derniers mois",
+        "Balance of the account lower in the last months",
+    ),
+    "flux": (
+        "Dépenses du compte élevées face aux rentrées",
+        "Outgoings of the account high against what comes in",
+    ),
+    "epargne": ("Épargne faible pour le montant demandé", "Savings low for the amount asked"),
+    "anciennete_emploi": ("Ancienneté courte dans l’emploi", "Short time in the present job"),
+    "anciennete_compte": ("Compte ouvert depuis peu", "Account opened recently"),
+}
 
 # %% ../nbs/05_features.ipynb #87066f05
-MOTIFS |= {    # these name a subject and claim no direction
-    'pret': ('Montant, durée ou coût du prêt demandé', 'Amount, term or cost of the loan asked'),
-    'charges': ('Niveau des charges mensuelles', 'Level of the monthly commitments'),
-    'prets_en_cours': ('Prêts en cours à la banque', 'Loans running at the bank'),
-    'objet': ('Objet du prêt', 'Purpose of the loan'),
-    'canal': ('Canal de la demande', 'Channel of the application'),
-    'emploi': ('Situation d’emploi', 'Employment'),
-    'logement': ('Situation de logement', 'Housing'),
-    'foyer': ('Situation familiale et personnes à charge', 'Marital status and dependants'),
-    'age': ('Âge', 'Age'),
-    'variations': ('Variations du solde du compte', 'Swings of the balance of the account'),
-    'declaration': ('Revenu déclaré face aux rentrées du compte', 'Declared income against what comes into the account'),
-    'historique': ('Historique du compte à la banque', 'History of the account at the bank'),
-    'comptes': ('Comptes détenus et découvert autorisé', 'Accounts held and authorised overdraft')}
+MOTIFS |= {  # these name a subject and claim no direction
+    "pret": ("Montant, durée ou coût du prêt demandé", "Amount, term or cost of the loan asked"),
+    "charges": ("Niveau des charges mensuelles", "Level of the monthly commitments"),
+    "prets_en_cours": ("Prêts en cours à la banque", "Loans running at the bank"),
+    "objet": ("Objet du prêt", "Purpose of the loan"),
+    "canal": ("Canal de la demande", "Channel of the application"),
+    "emploi": ("Situation d’emploi", "Employment"),
+    "logement": ("Situation de logement", "Housing"),
+    "foyer": ("Situation familiale et personnes à charge", "Marital status and dependants"),
+    "age": ("Âge", "Age"),
+    "variations": ("Variations du solde du compte", "Swings of the balance of the account"),
+    "declaration": (
+        "Revenu déclaré face aux rentrées du compte",
+        "Declared income against what comes into the account",
+    ),
+    "historique": ("Historique du compte à la banque", "History of the account at the bank"),
+    "comptes": ("Comptes détenus et découvert autorisé", "Accounts held and authorised overdraft"),
+}
 
 # %% ../nbs/05_features.ipynb #1cec9128
-FEATURES:dict[str, Feature] = {}     # of the scorer
-CONTROLES:dict[str, Feature] = {}    # checks, for the anomaly detector alone
+FEATURES: dict[str, Feature] = {}  # of the scorer
+CONTROLES: dict[str, Feature] = {}  # checks, for the anomaly detector alone
+
 
 def feature(
-    libelle:str,              # French
-    label:str,                # English
-    champs:str,               # facts used, separated by spaces
-    sign:int=0,               # expected sign of the effect on risk
-    unit:tuple=('', ''),      # French and English unit
-    into:dict=FEATURES,       # catalogue: `FEATURES` or `CONTROLES`
-    **more                    # motif, nul, absent: see `Feature`
+    libelle: str,  # French
+    label: str,  # English
+    champs: str,  # facts used, separated by spaces
+    sign: int = 0,  # expected sign of the effect on risk
+    unit: tuple = ("", ""),  # French and English unit
+    into: dict = FEATURES,  # catalogue: `FEATURES` or `CONTROLES`
+    **more,  # motif, nul, absent: see `Feature`
 ):
     "Register a formula as a model input."
+
     def register(f):
-        into[f.__name__] = Feature(f.__name__, f, libelle, label, *unit, sign, tuple(champs.split()), **more)
+        into[f.__name__] = Feature(
+            f.__name__, f, libelle, label, *unit, sign, tuple(champs.split()), **more
+        )
         return f
+
     return register
 
-_MOIS, _ANS, _EUR, _PART, _FOIS = ('mois', 'months'), ('ans', 'years'), ('€', '€'), ('%', '%'), ('fois', 'times')
-_PRET = 'mensualite montant duree_mois taux_annuel'    # the facts that give an instalment
+
+_MOIS, _ANS, _EUR, _PART, _FOIS = (
+    ("mois", "months"),
+    ("ans", "years"),
+    ("€", "€"),
+    ("%", "%"),
+    ("fois", "times"),
+)
+_PRET = "mensualite montant duree_mois taux_annuel"  # the facts that give an instalment
 
 # %% ../nbs/05_features.ipynb #4ee516da
 def where(
-    condition,                # true or false, or a column of them
-    a,                        # value where it holds
-    b                         # value where it does not
-):                            # one of the two, or a column
+    condition,  # true or false, or a column of them
+    a,  # value where it holds
+    b,  # value where it does not
+):  # one of the two, or a column
     "A choice, for one application or for many."
-    if condition is True: return a
-    if condition is False: return b
+    if condition is True:
+        return a
+    if condition is False:
+        return b
     import numpy as np
+
     return np.where(condition, a, b)
 
+
 def known(
-    value,                    # number or column, NaN where missing
-    otherwise                 # what stands for a missing one
-): return where(value == value, value, otherwise)
+    value,  # number or column, NaN where missing
+    otherwise,  # what stands for a missing one
+):
+    return where(value == value, value, otherwise)
+
 
 def one_of(
-    code,                     # of a category, or a pandas Categorical
-    codes:tuple               # some codes
-):                            # whether it is among them; False where missing
+    code,  # of a category, or a pandas Categorical
+    codes: tuple,  # some codes
+):  # whether it is among them; False where missing
     return code in codes if code.__class__ is str or code is None else code.isin(codes)
 
+
 def ratio(
-    a,                        # numerator: number or column, NaN where missing
-    b                         # denominator
-):                            # a / b; NaN where either is missing or b is zero
+    a,  # numerator: number or column, NaN where missing
+    b,  # denominator
+):  # a / b; NaN where either is missing or b is zero
     "A quotient that knows what missing means."
-    if b.__class__ is float or b.__class__ is int: return a / b if b else nan
+    if b.__class__ is float or b.__class__ is int:
+        return a / b if b else nan
     import numpy as np
+
     return np.where(b == 0, nan, a / b)
 
+
 def months_between(
-    start,                    # earlier date, None where missing; or a column of dates
-    end                       # later date
-):                            # calendar months, NaN where a date is missing
+    start,  # earlier date, None where missing; or a column of dates
+    end,  # later date
+):  # calendar months, NaN where a date is missing
     "Months from one date to another, by the calendar."
-    if hasattr(end, 'year') and hasattr(start, 'year'): return 12*(end.year - start.year) + end.month - start.month
-    if start is None or end is None: return nan
+    if hasattr(end, "year") and hasattr(start, "year"):
+        return 12 * (end.year - start.year) + end.month - start.month
+    if start is None or end is None:
+        return nan
     import numpy as np
-    return np.where(np.isnat(start) | np.isnat(end), nan, (end.astype('M8[M]') - start.astype('M8[M]')).astype(float))
+
+    return np.where(
+        np.isnat(start) | np.isnat(end),
+        nan,
+        (end.astype("M8[M]") - start.astype("M8[M]")).astype(float),
+    )
 
 # %% ../nbs/05_features.ipynb #9293d106
-_FACTS = dict(situation_familiale=(0, 'foyer'), personnes_a_charge=(0, 'foyer'), statut_logement=(0, 'logement'), statut_emploi=(0, 'emploi'),
-              revenu_mensuel=(-1, 'revenu'), charges_mensuelles=(0, 'charges'), nb_prets_rembourses=(-1, 'prets_rembourses'), nb_prets_en_cours=(0, 'prets_en_cours'),
-              nb_prets_defaut=(+1, 'defauts', 0), nb_demandes_12m=(+1, 'demandes', 0), decouvert_autorise=(0, 'comptes'), nb_comptes=(0, 'comptes'), epargne=(-1, 'epargne'),
-              nb_releves_12m=(0, 'historique'), solde_moyen_12m=(-1, 'solde'), solde_min_12m=(-1, 'solde'), jours_decouvert_12m=(+1, 'decouvert', 0),
-              jours_decouvert_3m=(+1, 'decouvert', 0), nb_rejets_12m=(+1, 'rejets', 0), nb_rejets_3m=(+1, 'rejets', 0), montant=(0, 'pret'), duree_mois=(0, 'pret'),
-              taux_annuel=(0, 'pret'), objet=(0, 'objet'), canal=(0, 'canal'))
+_FACTS = dict(
+    situation_familiale=(0, "foyer"),
+    personnes_a_charge=(0, "foyer"),
+    statut_logement=(0, "logement"),
+    statut_emploi=(0, "emploi"),
+    revenu_mensuel=(-1, "revenu"),
+    charges_mensuelles=(0, "charges"),
+    nb_prets_rembourses=(-1, "prets_rembourses"),
+    nb_prets_en_cours=(0, "prets_en_cours"),
+    nb_prets_defaut=(+1, "defauts", 0),
+    nb_demandes_12m=(+1, "demandes", 0),
+    decouvert_autorise=(0, "comptes"),
+    nb_comptes=(0, "comptes"),
+    epargne=(-1, "epargne"),
+    nb_releves_12m=(0, "historique"),
+    solde_moyen_12m=(-1, "solde"),
+    solde_min_12m=(-1, "solde"),
+    jours_decouvert_12m=(+1, "decouvert", 0),
+    jours_decouvert_3m=(+1, "decouvert", 0),
+    nb_rejets_12m=(+1, "rejets", 0),
+    nb_rejets_3m=(+1, "rejets", 0),
+    montant=(0, "pret"),
+    duree_mois=(0, "pret"),
+    taux_annuel=(0, "pret"),
+    objet=(0, "objet"),
+    canal=(0, "canal"),
+)
+
 
 def _fact(name, sign, motif, nul=None):
     f = FIELDS[name]
-    unit = ('€', '€') if f.unit.startswith('euros') else (f.unite, f.unit) if name in ('duree_mois', 'taux_annuel') else ('', '')    # a count needs none
-    def formula(d): return d[name]
-    formula.__doc__ = 'As it is.'
-    FEATURES[name] = Feature(name, formula, f.libelle, f.label, *unit, sign, (name,), 'category' if f.kind == 'category' else 'number', motif, nul, 'not known',
-                             {'charges_mensuelles': 'es', 'epargne': 'e', 'duree_mois': 'e'}.get(name, ''))
+    unit = (
+        ("€", "€")
+        if f.unit.startswith("euros")
+        else (f.unite, f.unit)
+        if name in ("duree_mois", "taux_annuel")
+        else ("", "")
+    )  # a count needs none
 
-for _name, _about in _FACTS.items(): _fact(_name, *_about)
+    def formula(d):
+        return d[name]
+
+    formula.__doc__ = "As it is."
+    FEATURES[name] = Feature(
+        name,
+        formula,
+        f.libelle,
+        f.label,
+        *unit,
+        sign,
+        (name,),
+        "category" if f.kind == "category" else "number",
+        motif,
+        nul,
+        "not known",
+        {"charges_mensuelles": "es", "epargne": "e", "duree_mois": "e"}.get(name, ""),
+    )
+
+
+for _name, _about in _FACTS.items():
+    _fact(_name, *_about)
 
 # %% ../nbs/05_features.ipynb #45d34409
-@feature('Âge', 'Age', 'date_naissance date_demande', 0, _ANS, motif='age')
+@feature("Âge", "Age", "date_naissance date_demande", 0, _ANS, motif="age")
 def age(d):
     "Calendar months from birth to application, over 12."
-    return months_between(d['date_naissance'], d['date_demande']) / 12
+    return months_between(d["date_naissance"], d["date_demande"]) / 12
 
-@feature('Ancienneté dans l’emploi', 'Time in the present job', 'date_embauche date_demande', -1, _MOIS, accord='e', motif='anciennete_emploi',
-         absent='date_embauche is not known, as for those who are retired or out of work')
+
+@feature(
+    "Ancienneté dans l’emploi",
+    "Time in the present job",
+    "date_embauche date_demande",
+    -1,
+    _MOIS,
+    accord="e",
+    motif="anciennete_emploi",
+    absent="date_embauche is not known, as for those who are retired or out of work",
+)
 def anciennete_emploi(d):
     "Calendar months from the start of the job to the application."
-    return months_between(d['date_embauche'], d['date_demande'])
+    return months_between(d["date_embauche"], d["date_demande"])
 
-@feature('Ancienneté du compte', 'Age of the account', 'date_ouverture date_demande', -1, _MOIS, accord='e', motif='anciennete_compte')
+
+@feature(
+    "Ancienneté du compte",
+    "Age of the account",
+    "date_ouverture date_demande",
+    -1,
+    _MOIS,
+    accord="e",
+    motif="anciennete_compte",
+)
 def anciennete_compte(d):
     "Calendar months from the opening of the account to the application."
-    return months_between(d['date_ouverture'], d['date_demande'])
+    return months_between(d["date_ouverture"], d["date_demande"])
 
-@feature('Mois depuis le dernier rejet', 'Months since the last rejected payment', 'mois_depuis_rejet nb_rejets_12m', -1, _MOIS, accord='s', motif='rejets', nul=13,
-         absent='nb_rejets_12m is not known')
+
+@feature(
+    "Mois depuis le dernier rejet",
+    "Months since the last rejected payment",
+    "mois_depuis_rejet nb_rejets_12m",
+    -1,
+    _MOIS,
+    accord="s",
+    motif="rejets",
+    nul=13,
+    absent="nb_rejets_12m is not known",
+)
 def mois_sans_rejet(d):
     "Months since the last rejected payment; 13 where the statements of twelve months show none."
-    return where(d['nb_rejets_12m'] == 0, 13, d['mois_depuis_rejet'])
+    return where(d["nb_rejets_12m"] == 0, 13, d["mois_depuis_rejet"])
 
 # %% ../nbs/05_features.ipynb #80d1701b
 def instalment(
-    montant:float,            # euros
-    duree_mois:float,         # months
-    taux_annuel:float         # % a year
-)->float:                     # euros a month, to the cent; NaN where the rate is not known
+    montant: float,  # euros
+    duree_mois: float,  # months
+    taux_annuel: float,  # % a year
+) -> float:  # euros a month, to the cent; NaN where the rate is not known
     "The annuity formula."
     i = taux_annuel / 1200
-    return round(montant / duree_mois if i == 0 else montant * i / -expm1(-duree_mois*log1p(i)), 2)
+    return round(
+        montant / duree_mois if i == 0 else montant * i / -expm1(-duree_mois * log1p(i)), 2
+    )
 
-@feature('Mensualité', 'Instalment', _PRET, 0, _EUR, accord='e', motif='pret', absent='neither mensualite nor taux_annuel is known')
+
+@feature(
+    "Mensualité",
+    "Instalment",
+    _PRET,
+    0,
+    _EUR,
+    accord="e",
+    motif="pret",
+    absent="neither mensualite nor taux_annuel is known",
+)
 def mensualite(d):
     "As stated, else by the annuity formula."
-    stated, loan = d['mensualite'], (d['montant'], d['duree_mois'], d['taux_annuel'])
-    if not hasattr(stated, 'shape'): return stated if stated == stated else instalment(*loan)
-    missing, m = stated != stated, stated.copy()    # row by row: powers and roundings of NumPy are not those of Python to the last bit
+    stated, loan = d["mensualite"], (d["montant"], d["duree_mois"], d["taux_annuel"])
+    if not hasattr(stated, "shape"):
+        return stated if stated == stated else instalment(*loan)
+    missing, m = (
+        stated != stated,
+        stated.copy(),
+    )  # row by row: powers and roundings of NumPy are not those of Python to the last bit
     m[missing] = [instalment(*row) for row in zip(*(column[missing].tolist() for column in loan))]
     return m
 
-@feature('Part du revenu prise par les crédits', 'Share of income taken by commitments', f'{_PRET} charges_mensuelles revenu_mensuel', +1, _PART, accord='e', motif='endettement')
+
+@feature(
+    "Part du revenu prise par les crédits",
+    "Share of income taken by commitments",
+    f"{_PRET} charges_mensuelles revenu_mensuel",
+    +1,
+    _PART,
+    accord="e",
+    motif="endettement",
+)
 def taux_effort(d):
     "(mensualite + charges_mensuelles) / revenu_mensuel"
-    return ratio(d['mensualite'] + d['charges_mensuelles'], d['revenu_mensuel'])
+    return ratio(d["mensualite"] + d["charges_mensuelles"], d["revenu_mensuel"])
 
-@feature('Reste à vivre par personne', 'Residual income per head', f'{_PRET} charges_mensuelles revenu_mensuel personnes_a_charge situation_familiale', -1, _EUR,
-         motif='reste_a_vivre', absent='income, commitments or instalment is not known; dependants and partner that are not known count as none')
+
+@feature(
+    "Reste à vivre par personne",
+    "Residual income per head",
+    f"{_PRET} charges_mensuelles revenu_mensuel personnes_a_charge situation_familiale",
+    -1,
+    _EUR,
+    motif="reste_a_vivre",
+    absent="income, commitments or instalment is not known; dependants and partner that are not known count as none",
+)
 def reste_a_vivre(d):
     "(revenu_mensuel - charges_mensuelles - mensualite) / (1 + dependants + 1 for a partner)"
-    return (d['revenu_mensuel'] - d['charges_mensuelles'] - d['mensualite']) / (1 + known(d['personnes_a_charge'], 0) + one_of(d['situation_familiale'], ('marie', 'pacse')))
+    return (d["revenu_mensuel"] - d["charges_mensuelles"] - d["mensualite"]) / (
+        1 + known(d["personnes_a_charge"], 0) + one_of(d["situation_familiale"], ("marie", "pacse"))
+    )
 
 # %% ../nbs/05_features.ipynb #f2e97595
-@feature('Montant en mois de revenu', 'Amount in months of income', 'montant revenu_mensuel', +1, _MOIS, motif='revenu')
+@feature(
+    "Montant en mois de revenu",
+    "Amount in months of income",
+    "montant revenu_mensuel",
+    +1,
+    _MOIS,
+    motif="revenu",
+)
 def montant_sur_revenu(d):
     "montant / revenu_mensuel"
-    return ratio(d['montant'], d['revenu_mensuel'])
+    return ratio(d["montant"], d["revenu_mensuel"])
 
-@feature('Mensualité sur crédits du compte', 'Instalment over account credits', f'{_PRET} credits_moyens_12m', +1, _PART, accord='e', motif='endettement')
+
+@feature(
+    "Mensualité sur crédits du compte",
+    "Instalment over account credits",
+    f"{_PRET} credits_moyens_12m",
+    +1,
+    _PART,
+    accord="e",
+    motif="endettement",
+)
 def mensualite_sur_credits(d):
     "mensualite / credits_moyens_12m"
-    return ratio(d['mensualite'], d['credits_moyens_12m'])
+    return ratio(d["mensualite"], d["credits_moyens_12m"])
 
-@feature('Épargne sur montant demandé', 'Savings over the amount', 'epargne montant', -1, _PART, accord='e', motif='epargne')
+
+@feature(
+    "Épargne sur montant demandé",
+    "Savings over the amount",
+    "epargne montant",
+    -1,
+    _PART,
+    accord="e",
+    motif="epargne",
+)
 def epargne_sur_montant(d):
     "epargne / montant"
-    return ratio(d['epargne'], d['montant'])
+    return ratio(d["epargne"], d["montant"])
 
 # %% ../nbs/05_features.ipynb #bfd3e398
-@feature('Solde moyen en mensualités', 'Mean balance in instalments', f'solde_moyen_12m {_PRET}', -1, _FOIS, motif='solde')
+@feature(
+    "Solde moyen en mensualités",
+    "Mean balance in instalments",
+    f"solde_moyen_12m {_PRET}",
+    -1,
+    _FOIS,
+    motif="solde",
+)
 def solde_en_mensualites(d):
     "solde_moyen_12m / mensualite"
-    return ratio(d['solde_moyen_12m'], d['mensualite'])
+    return ratio(d["solde_moyen_12m"], d["mensualite"])
 
-@feature('Tendance du solde', 'Trend of the balance', 'solde_moyen_3m solde_moyen_12m credits_moyens_12m', -1, _PART, accord='e', motif='tendance')
+
+@feature(
+    "Tendance du solde",
+    "Trend of the balance",
+    "solde_moyen_3m solde_moyen_12m credits_moyens_12m",
+    -1,
+    _PART,
+    accord="e",
+    motif="tendance",
+)
 def tendance_solde(d):
     "(solde_moyen_3m - solde_moyen_12m) / credits_moyens_12m"
-    return ratio(d['solde_moyen_3m'] - d['solde_moyen_12m'], d['credits_moyens_12m'])
+    return ratio(d["solde_moyen_3m"] - d["solde_moyen_12m"], d["credits_moyens_12m"])
 
-@feature('Variabilité du solde', 'Swing of the balance', 'solde_max_12m solde_min_12m credits_moyens_12m', 0, _PART, accord='e', motif='variations')
+
+@feature(
+    "Variabilité du solde",
+    "Swing of the balance",
+    "solde_max_12m solde_min_12m credits_moyens_12m",
+    0,
+    _PART,
+    accord="e",
+    motif="variations",
+)
 def amplitude_solde(d):
     "(solde_max_12m - solde_min_12m) / credits_moyens_12m: from the lowest day to the best month"
-    return ratio(d['solde_max_12m'] - d['solde_min_12m'], d['credits_moyens_12m'])
+    return ratio(d["solde_max_12m"] - d["solde_min_12m"], d["credits_moyens_12m"])
 
 # %% ../nbs/05_features.ipynb #1830fb07
-@feature('Utilisation du découvert', 'Use of the overdraft', 'solde_min_12m decouvert_autorise', +1, _PART, accord='e', motif='decouvert', nul=0,
-         absent='the lowest balance is not known, or is below zero where no overdraft is authorised')
+@feature(
+    "Utilisation du découvert",
+    "Use of the overdraft",
+    "solde_min_12m decouvert_autorise",
+    +1,
+    _PART,
+    accord="e",
+    motif="decouvert",
+    nul=0,
+    absent="the lowest balance is not known, or is below zero where no overdraft is authorised",
+)
 def utilisation_decouvert(d):
     "-solde_min_12m / decouvert_autorise; 0 where the account never went below zero, whatever is authorised"
-    return where(d['solde_min_12m'] >= 0, 0.0, ratio(-d['solde_min_12m'], d['decouvert_autorise']))
+    return where(d["solde_min_12m"] >= 0, 0.0, ratio(-d["solde_min_12m"], d["decouvert_autorise"]))
 
-@feature('Flux net du compte', 'Net flow of the account', 'credits_moyens_12m debits_moyens_12m', -1, _PART, motif='flux')
+
+@feature(
+    "Flux net du compte",
+    "Net flow of the account",
+    "credits_moyens_12m debits_moyens_12m",
+    -1,
+    _PART,
+    motif="flux",
+)
 def flux_net(d):
     "(credits_moyens_12m - debits_moyens_12m) / credits_moyens_12m"
-    return ratio(d['credits_moyens_12m'] - d['debits_moyens_12m'], d['credits_moyens_12m'])
+    return ratio(d["credits_moyens_12m"] - d["debits_moyens_12m"], d["credits_moyens_12m"])
 
-@feature('Revenu déclaré sur crédits du compte', 'Declared income over account credits', 'revenu_mensuel credits_moyens_12m', 0, _PART, motif='declaration')
+
+@feature(
+    "Revenu déclaré sur crédits du compte",
+    "Declared income over account credits",
+    "revenu_mensuel credits_moyens_12m",
+    0,
+    _PART,
+    motif="declaration",
+)
 def revenu_sur_credits(d):
     "revenu_mensuel / credits_moyens_12m"
-    return ratio(d['revenu_mensuel'], d['credits_moyens_12m'])
+    return ratio(d["revenu_mensuel"], d["credits_moyens_12m"])
 
 # %% ../nbs/05_features.ipynb #99f34d74
-_HIRED_FROM, _DOCUMENTS_FROM, _ROUND = 16, 3_000, 100    # years, euros, euros
+_HIRED_FROM, _DOCUMENTS_FROM, _ROUND = 16, 3_000, 100  # years, euros, euros
 
-@feature('Autres clients de même date de naissance et de même revenu', 'Other clients of the same birth date and income', 'nb_jumeaux', into=CONTROLES, absent='it never is')
+
+@feature(
+    "Autres clients de même date de naissance et de même revenu",
+    "Other clients of the same birth date and income",
+    "nb_jumeaux",
+    into=CONTROLES,
+    absent="it never is",
+)
 def jumeaux(d):
     "nb_jumeaux; 0 where nobody has looked."
-    return known(d['nb_jumeaux'], 0)
+    return known(d["nb_jumeaux"], 0)
 
-@feature('Embauche avant l’âge légal', 'Hired before the legal age', 'date_naissance date_embauche', unit=_ANS, into=CONTROLES)
+
+@feature(
+    "Embauche avant l’âge légal",
+    "Hired before the legal age",
+    "date_naissance date_embauche",
+    unit=_ANS,
+    into=CONTROLES,
+)
 def embauche_precoce(d):
     "Years missing to sixteen on the day of hiring, begun years counted whole; 0 for everybody else."
-    missing = _HIRED_FROM - months_between(d['date_naissance'], d['date_embauche'])//12
+    missing = _HIRED_FROM - months_between(d["date_naissance"], d["date_embauche"]) // 12
     return where(missing < 0, 0, missing)
 
-@feature('Montant juste sous le seuil de justificatifs', 'Amount just under the threshold for documents', 'montant', kind='flag', into=CONTROLES)
+
+@feature(
+    "Montant juste sous le seuil de justificatifs",
+    "Amount just under the threshold for documents",
+    "montant",
+    kind="flag",
+    into=CONTROLES,
+)
 def sous_seuil(d):
     "1 where montant lies between 3 000 euros and the round sum below, neither included; 0 for every other amount."
-    m = d['montant']
-    return where(m == m, 1*((_DOCUMENTS_FROM - _ROUND < m) & (m < _DOCUMENTS_FROM)), m)
+    m = d["montant"]
+    return where(m == m, 1 * ((_DOCUMENTS_FROM - _ROUND < m) & (m < _DOCUMENTS_FROM)), m)
 
 # %% ../nbs/05_features.ipynb #6ca31f88
-WATCHED = ('situation_familiale', 'personnes_a_charge', 'statut_logement', 'statut_emploi', 'revenu_mensuel', 'charges_mensuelles', 'nb_demandes_12m', 'decouvert_autorise',
-           'nb_comptes', 'epargne', 'nb_releves_12m', 'montant', 'duree_mois', 'objet', 'canal', 'age', 'anciennete_emploi', 'anciennete_compte', 'taux_effort',
-           'revenu_sur_credits', *CONTROLES)
+WATCHED = (
+    "situation_familiale",
+    "personnes_a_charge",
+    "statut_logement",
+    "statut_emploi",
+    "revenu_mensuel",
+    "charges_mensuelles",
+    "nb_demandes_12m",
+    "decouvert_autorise",
+    "nb_comptes",
+    "epargne",
+    "nb_releves_12m",
+    "montant",
+    "duree_mois",
+    "objet",
+    "canal",
+    "age",
+    "anciennete_emploi",
+    "anciennete_compte",
+    "taux_effort",
+    "revenu_sur_credits",
+    *CONTROLES,
+)
 
 # %% ../nbs/05_features.ipynb #c46d5d53
 KNOWN = FEATURES | CONTROLES
 _FORMULAS = tuple((name, f.formula) for name, f in KNOWN.items())
-_NUMBERS = tuple(f.name for f in FIELDS.values() if f.kind in ('number', 'integer'))
+_NUMBERS = tuple(f.name for f in FIELDS.values() if f.kind in ("number", "integer"))
+
 
 def features(
-    dossier:dict              # flat dossier, every field of the contract
-)->dict:                      # every feature and check: a number, NaN where missing; or a code, None where missing
+    dossier: dict,  # flat dossier, every field of the contract
+) -> dict:  # every feature and check: a number, NaN where missing; or a code, None where missing
     "The model inputs of one application."
     d = dossier.copy()
     for n in _NUMBERS:
-        if d[n] is None: d[n] = nan
-    d['mensualite'] = mensualite(d)    # once: four formulas read it
+        if d[n] is None:
+            d[n] = nan
+    d["mensualite"] = mensualite(d)  # once: four formulas read it
     return {name: formula(d) for name, formula in _FORMULAS}
 
+
 def feature_columns(
-    facts:dict                # every field of the contract: an array of floats or of days, or a pandas Categorical; see `fact_columns`
-)->dict:                      # every feature and check: an array of floats, or a pandas Categorical
+    facts: dict,  # every field of the contract: an array of floats or of days, or a pandas Categorical; see `fact_columns`
+) -> dict:  # every feature and check: an array of floats, or a pandas Categorical
     "The model inputs of many applications, by the same formulas, with the same bits."
     import numpy as np
-    with np.errstate(all='ignore'):
-        d = facts | {'mensualite': mensualite(facts)}
+
+    with np.errstate(all="ignore"):
+        d = facts | {"mensualite": mensualite(facts)}
         return {name: formula(d) for name, formula in _FORMULAS}
 
+
 def fact_columns(
-    dossiers:Iterable[dict]   # flat dossiers
-)->dict:                      # a column a fact: floats, NaN where missing; days, NaT where missing; or a pandas Categorical
+    dossiers: Iterable[dict],  # flat dossiers
+) -> (
+    dict
+):  # a column a fact: floats, NaN where missing; days, NaT where missing; or a pandas Categorical
     "Many dossiers by their columns."
     import numpy as np
     import pandas as pd
-    rows, make = list(dossiers), {'date': lambda v: np.array(v, dtype='M8[D]'), 'category': pd.Categorical}
-    return {n: make.get(f.kind, lambda v: np.array(v, dtype=float))([d[n] for d in rows]) for n, f in FIELDS.items()}
+
+    rows, make = (
+        list(dossiers),
+        {"date": lambda v: np.array(v, dtype="M8[D]"), "category": pd.Categorical},
+    )
+    return {
+        n: make.get(f.kind, lambda v: np.array(v, dtype=float))([d[n] for d in rows])
+        for n, f in FIELDS.items()
+    }
+
 
 def feature_table(
-    dossiers:Iterable[dict],  # flat dossiers
-    names:Iterable[str]=FEATURES    # columns: those of the scorer, or `WATCHED`
-):                            # pandas DataFrame, one row a dossier, one column a feature; missing as NaN
+    dossiers: Iterable[dict],  # flat dossiers
+    names: Iterable[str] = FEATURES,  # columns: those of the scorer, or `WATCHED`
+):  # pandas DataFrame, one row a dossier, one column a feature; missing as NaN
     "The model inputs of many applications, for training."
     import pandas as pd
+
     columns = feature_columns(fact_columns(dossiers))
-    return pd.DataFrame({n: columns[n] for n in names}).astype({n: 'str' if KNOWN[n].kind == 'category' else 'float64' for n in names})
+    return pd.DataFrame({n: columns[n] for n in names}).astype(
+        {n: "str" if KNOWN[n].kind == "category" else "float64" for n in names}
+    )

@@ -13,7 +13,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .artifacts import ArtifactError, current_version, promote, read_version, record_gate, write_version
+from credit_risk.artifacts import (
+    ArtifactError,
+    current_version,
+    promote,
+    read_version,
+    record_gate,
+    write_version,
+)
 from .decision import cutoffs, rating, recommendation
 from .eda import jeffreys
 from .evaluation import auc_delong, paired_auc, paired_brier
@@ -22,35 +29,47 @@ from .scoring import check_golden, interval, load_models, models_from
 
 # %% ../nbs/14b_gate.ipynb #9eda6c2c
 LIMITS = {
-    'auc_at_least': .6,         # refused where the whole interval lies below
-    'auc_loss': .005,           # of the AUC, against the promoted version
-    'level_factor': 1.5,        # defaults for one expected, either way
-    'brier_loss': .01,          # of the promoted version's Brier score
-    'psi': .25,                 # of the score between training and test, above its limit of chance
-    'acceptance_ratio': .8,     # of the payers of a sex accepted, against the other
-    'acceptance_loss': .05,     # of that ratio, for a sex or an age, against the promoted version
-    'alert_factor': 2.0,        # alerts for one chosen, or for one of the promoted version, either way
-    'parity': 1e-9}             # largest difference between the tables that serve and the estimators that were fitted
+    "auc_at_least": 0.6,  # refused where the whole interval lies below
+    "auc_loss": 0.005,  # of the AUC, against the promoted version
+    "level_factor": 1.5,  # defaults for one expected, either way
+    "brier_loss": 0.01,  # of the promoted version's Brier score
+    "psi": 0.25,  # of the score between training and test, above its limit of chance
+    "acceptance_ratio": 0.8,  # of the payers of a sex accepted, against the other
+    "acceptance_loss": 0.05,  # of that ratio, for a sex or an age, against the promoted version
+    "alert_factor": 2.0,  # alerts for one chosen, or for one of the promoted version, either way
+    "parity": 1e-9,
+}  # largest difference between the tables that serve and the estimators that were fitted
 
 # %% ../nbs/14b_gate.ipynb #72d27b74
-ENOUGH, MOST = 5, 50_000    # loans of each outcome to compare on; applications that are scored
+ENOUGH, MOST = 5, 50_000  # loans of each outcome to compare on; applications that are scored
+
 
 def _said(models, portfolio, rows):
     "What a version would answer to each application, and recommend."
     t = answers(models, portfolio.known[rows])
     dossiers = [portfolio.dossiers[i] for i in np.flatnonzero(rows)]
     ends = [interval(s, p, models.interval) for s, p in zip(t.log_odds, t.probabilite_defaut)]
-    t['alert'] = t.surprise > models.threshold
-    t['classe'] = [rating(p, models.scorecard['classes']) for p in t.probabilite_defaut]
-    t['accepted'] = [recommendation(low, high, a, cutoffs(models.scorecard['decision'], d['taux_annuel'], d['duree_mois'])) == 'accepter'
-                     for (low, high), a, d in zip(ends, t.alert, dossiers)]
+    t["alert"] = t.surprise > models.threshold
+    t["classe"] = [rating(p, models.scorecard["classes"]) for p in t.probabilite_defaut]
+    t["accepted"] = [
+        recommendation(
+            low, high, a, cutoffs(models.scorecard["decision"], d["taux_annuel"], d["duree_mois"])
+        )
+        == "accepter"
+        for (low, high), a, d in zip(ends, t.alert, dossiers)
+    ]
     return t
+
 
 def _rows(portfolio, since):
     "Applications from a day on, not more than can be scored in seconds."
     rows = (portfolio.outcomes.date_demande >= since).to_numpy() & ~portfolio.before
-    if rows.sum() > MOST: rows[np.random.default_rng(0).choice(np.flatnonzero(rows), rows.sum() - MOST, replace=False)] = False
+    if rows.sum() > MOST:
+        rows[
+            np.random.default_rng(0).choice(np.flatnonzero(rows), rows.sum() - MOST, replace=False)
+        ] = False
     return rows
+
 
 def _enough(portfolio, rows):
     y = portfolio.default[rows & portfolio.test]
@@ -58,166 +77,315 @@ def _enough(portfolio, rows):
 
 # %% ../nbs/14b_gate.ipynb #9ecbea01
 def _groups(portfolio, loans):
-    age = pd.cut(portfolio.X.age[loans], [0, 30, 45, 60, 120], right=False, labels=['under 30', '30 to 44', '45 to 59', '60 and over'])
-    return {'sex': portfolio.outcomes.sexe[loans].map({'F': 'women', 'H': 'men'}), 'age': age.astype(object)}
+    age = pd.cut(
+        portfolio.X.age[loans],
+        [0, 30, 45, 60, 120],
+        right=False,
+        labels=["under 30", "30 to 44", "45 to 59", "60 and over"],
+    )
+    return {
+        "sex": portfolio.outcomes.sexe[loans].map({"F": "women", "H": "men"}),
+        "age": age.astype(object),
+    }
+
 
 def _acceptance(portfolio, loans, said):
     "Ratio of the payers accepted to that of the largest group, of each version, with intervals."
     paid, out = portfolio.default[loans] == 0, []
-    draws = np.random.default_rng(0).multinomial(paid.sum(), np.full(paid.sum(), 1/max(paid.sum(), 1)), 400)
+    draws = np.random.default_rng(0).multinomial(
+        paid.sum(), np.full(paid.sum(), 1 / max(paid.sum(), 1)), 400
+    )
     accepted = {who: t.accepted.to_numpy(float)[paid] for who, t in said.items()}
     for attribute, labels in _groups(portfolio, loans).items():
-        labels = labels[paid].fillna('not known').to_numpy()
+        labels = labels[paid].fillna("not known").to_numpy()
         sizes = pd.Series(labels).value_counts()
-        if not len(sizes): continue
+        if not len(sizes):
+            continue
         largest = labels == sizes.index[0]
-        share = lambda a, rows: np.r_[a[rows].mean(), (draws[:, rows] @ a[rows]) / np.maximum(draws[:, rows].sum(1), 1)]
+        share = lambda a, rows: np.r_[
+            a[rows].mean(), (draws[:, rows] @ a[rows]) / np.maximum(draws[:, rows].sum(1), 1)
+        ]
         for group in sizes.index[1:]:
-            if sizes[group] < 30: continue
-            with np.errstate(divide='ignore', invalid='ignore'): ratio = {who: share(a, labels == group)/share(a, largest) for who, a in accepted.items()}
-            row = {'attribute': attribute, 'group': group, 'against': sizes.index[0], 'payers': int(sizes[group])}
-            if len(said) > 1: ratio['loss'] = ratio['candidate'] - ratio['promoted']
+            if sizes[group] < 30:
+                continue
+            with np.errstate(divide="ignore", invalid="ignore"):
+                ratio = {
+                    who: share(a, labels == group) / share(a, largest)
+                    for who, a in accepted.items()
+                }
+            row = {
+                "attribute": attribute,
+                "group": group,
+                "against": sizes.index[0],
+                "payers": int(sizes[group]),
+            }
+            if len(said) > 1:
+                ratio["loss"] = ratio["candidate"] - ratio["promoted"]
             for name, v in ratio.items():
                 known = v[1:][np.isfinite(v[1:])]
-                row |= dict(zip((name, f'{name}_low', f'{name}_high'), (v[0], *(np.quantile(known, [.005, .995] if name == 'loss' else [.025, .975]) if len(known) else (np.nan, np.nan)))))
+                row |= dict(
+                    zip(
+                        (name, f"{name}_low", f"{name}_high"),
+                        (
+                            v[0],
+                            *(
+                                np.quantile(
+                                    known, [0.005, 0.995] if name == "loss" else [0.025, 0.975]
+                                )
+                                if len(known)
+                                else (np.nan, np.nan)
+                            ),
+                        ),
+                    )
+                )
             out.append(row)
     return out
 
 # %% ../nbs/14b_gate.ipynb #b314af91
 def _promoted(artifacts):
     "The version that serves, its split date and a remark; a version that cannot be read judges nobody."
-    try: version = current_version(artifacts)
-    except ArtifactError: return None, None, 'it is the first version: only the absolute limits judge'
-    try: return load_models(artifacts, version), date.fromisoformat(read_version(artifacts, version)['metrics']['split_date']), None
-    except (ArtifactError, KeyError, TypeError, ValueError) as e: return None, None, f'version {version} is promoted but cannot be read ({e}): only the absolute limits judge'
+    try:
+        version = current_version(artifacts)
+    except ArtifactError:
+        return None, None, "it is the first version: only the absolute limits judge"
+    try:
+        return (
+            load_models(artifacts, version),
+            date.fromisoformat(read_version(artifacts, version)["metrics"]["split_date"]),
+            None,
+        )
+    except (ArtifactError, KeyError, TypeError, ValueError) as e:
+        return (
+            None,
+            None,
+            f"version {version} is promoted but cannot be read ({e}): only the absolute limits judge",
+        )
+
 
 def compare(
-    candidate:dict,           # from `pipeline.candidate_of`
-    portfolio:Portfolio,      # the data that it was made from
-    artifacts:str|Path        # folder of versions
-)->dict:                      # JSON: see `sentences`
+    candidate: dict,  # from `pipeline.candidate_of`
+    portfolio: Portfolio,  # the data that it was made from
+    artifacts: str | Path,  # folder of versions
+) -> dict:  # JSON: see `sentences`
     "A candidate beside the promoted version, on the same rows."
-    version, files = candidate['version'], candidate['files']
-    models = models_from(version, files['scorer.json'], files['anomaly.json'], candidate['golden'])
+    version, files = candidate["version"], candidate["files"]
+    models = models_from(version, files["scorer.json"], files["anomaly.json"], candidate["golden"])
     promoted, split, remark = _promoted(artifacts)
     rows, fair = _rows(portfolio, max(portfolio.split_date, split or portfolio.split_date)), True
-    if promoted and not _enough(portfolio, rows): rows, fair = _rows(portfolio, portfolio.split_date), False
-    versions = {'candidate': models} | ({'promoted': promoted} if promoted else {})
-    said, loans = {who: _said(m, portfolio, rows) for who, m in versions.items()}, rows & portfolio.test
+    if promoted and not _enough(portfolio, rows):
+        rows, fair = _rows(portfolio, portfolio.split_date), False
+    versions = {"candidate": models} | ({"promoted": promoted} if promoted else {})
+    said, loans = (
+        {who: _said(m, portfolio, rows) for who, m in versions.items()},
+        rows & portfolio.test,
+    )
     judged, y = {who: t[loans[rows]] for who, t in said.items()}, portfolio.default[loans]
-    out = {'version': version, 'against': promoted and promoted.version, 'remark': remark, 'unseen': fair, 'since': str(portfolio.outcomes.date_demande[rows].min()),
-           'applications': int(rows.sum()), 'loans': len(y), 'defaults': int(y.sum()), 'parity': candidate['parity'], 'golden': check_golden(models),
-           'psi': files['metrics.json']['scorer']['psi_score'], 'chosen_rate': files['metrics.json']['anomaly']['chosen_rate'], 'acceptance': _acceptance(portfolio, loans, judged)}
+    out = {
+        "version": version,
+        "against": promoted and promoted.version,
+        "remark": remark,
+        "unseen": fair,
+        "since": str(portfolio.outcomes.date_demande[rows].min()),
+        "applications": int(rows.sum()),
+        "loans": len(y),
+        "defaults": int(y.sum()),
+        "parity": candidate["parity"],
+        "golden": check_golden(models),
+        "psi": files["metrics.json"]["scorer"]["psi_score"],
+        "chosen_rate": files["metrics.json"]["anomaly"]["chosen_rate"],
+        "acceptance": _acceptance(portfolio, loans, judged),
+    }
     for who, t in judged.items():
         auc, low, high = auc_delong(y, t.probabilite_defaut)
         alerts = int(said[who].alert.sum())
-        out[who] = {'auc': auc, 'auc_low': low, 'auc_high': high, 'brier': np.mean((t.probabilite_defaut - y)**2), 'expected': t.probabilite_defaut.sum(), 'accepted': t.accepted.mean(),
-                    'alerts': alerts, **dict(zip(('alert_low', 'alert_high'), map(float, jeffreys(alerts, int(rows.sum())))))}
+        out[who] = {
+            "auc": auc,
+            "auc_low": low,
+            "auc_high": high,
+            "brier": np.mean((t.probabilite_defaut - y) ** 2),
+            "expected": t.probabilite_defaut.sum(),
+            "accepted": t.accepted.mean(),
+            "alerts": alerts,
+            **dict(zip(("alert_low", "alert_high"), map(float, jeffreys(alerts, int(rows.sum()))))),
+        }
     if promoted:
-        p, q = (judged[w].probabilite_defaut for w in ('candidate', 'promoted'))
-        for name, gap in (('auc', paired_auc(y, p, q)), ('brier', paired_brier(y, p, q))): out |= dict(zip((f'{name}_gap', f'{name}_gap_low', f'{name}_gap_high'), gap))
-        out['moved'] = (judged['candidate'].classe != judged['promoted'].classe).mean()
+        p, q = (judged[w].probabilite_defaut for w in ("candidate", "promoted"))
+        for name, gap in (("auc", paired_auc(y, p, q)), ("brier", paired_brier(y, p, q))):
+            out |= dict(zip((f"{name}_gap", f"{name}_gap_low", f"{name}_gap_high"), gap))
+        out["moved"] = (judged["candidate"].classe != judged["promoted"].classe).mean()
     return plain(out)
 
 # %% ../nbs/14b_gate.ipynb #dde283ad
-def _known(*values): return all(v is not None for v in values)
+def _known(*values):
+    return all(v is not None for v in values)
+
 
 def _discrimination(c, m, limits):
-    a, b = c['candidate'], c.get('promoted')
-    if not _known(a['auc']): return False, 'its AUC cannot be measured'
+    a, b = c["candidate"], c.get("promoted")
+    if not _known(a["auc"]):
+        return False, "its AUC cannot be measured"
     says = f"its AUC is {a['auc']:.3f} (95 % interval {a['auc_low']:.3f} to {a['auc_high']:.3f})"
-    if b: says += f", {abs(c['auc_gap']):.3f} {'below' if c['auc_gap'] < 0 else 'above'} that of {m} on the same {c['loans']} loans ({c['auc_gap_low']:.3f} to {c['auc_gap_high']:.3f})"
-    worse = bool(b) and c['auc_gap_high'] < 0 and c['auc_gap'] < -limits['auc_loss']
-    return a['auc_high'] < limits['auc_at_least'] or worse, says
+    if b:
+        says += f", {abs(c['auc_gap']):.3f} {'below' if c['auc_gap'] < 0 else 'above'} that of {m} on the same {c['loans']} loans ({c['auc_gap_low']:.3f} to {c['auc_gap_high']:.3f})"
+    worse = bool(b) and c["auc_gap_high"] < 0 and c["auc_gap"] < -limits["auc_loss"]
+    return a["auc_high"] < limits["auc_at_least"] or worse, says
+
 
 def _calibration(c, m, limits):
-    a, b, n = c['candidate'], c.get('promoted'), max(c['loans'], 1)
-    low, high = (float(v)*n/max(a['expected'], 1e-9) for v in jeffreys(c['defaults'], n))
-    says = f"{c['defaults']/max(a['expected'], 1e-9):.2f} loans defaulted for one expected (95 % interval {low:.2f} to {high:.2f}; the limit is {limits['level_factor']:g} either way), Brier score {a['brier']:.4f}"
-    if b: says += f" against {b['brier']:.4f} of {m} (difference {c['brier_gap_low']:.4f} to {c['brier_gap_high']:.4f})"
-    worse = bool(b) and c['brier_gap_low'] > 0 and c['brier_gap'] > limits['brier_loss']*b['brier']
-    return low > limits['level_factor'] or high < 1/limits['level_factor'] or worse, says
+    a, b, n = c["candidate"], c.get("promoted"), max(c["loans"], 1)
+    low, high = (float(v) * n / max(a["expected"], 1e-9) for v in jeffreys(c["defaults"], n))
+    says = f"{c['defaults'] / max(a['expected'], 1e-9):.2f} loans defaulted for one expected (95 % interval {low:.2f} to {high:.2f}; the limit is {limits['level_factor']:g} either way), Brier score {a['brier']:.4f}"
+    if b:
+        says += f" against {b['brier']:.4f} of {m} (difference {c['brier_gap_low']:.4f} to {c['brier_gap_high']:.4f})"
+    worse = (
+        bool(b) and c["brier_gap_low"] > 0 and c["brier_gap"] > limits["brier_loss"] * b["brier"]
+    )
+    return low > limits["level_factor"] or high < 1 / limits["level_factor"] or worse, says
+
 
 def _stability(c, m, limits):
-    psi = c['psi']
-    says = f"the PSI of its score between training and test is {psi['psi']:.2f}, {psi['limit']:.2f} being the limit of chance" + (f"; {c['moved']:.0%} of the loans change class" if 'moved' in c else '')
-    return psi['psi'] > limits['psi'] + psi['limit'], says
+    psi = c["psi"]
+    says = (
+        f"the PSI of its score between training and test is {psi['psi']:.2f}, {psi['limit']:.2f} being the limit of chance"
+        + (f"; {c['moved']:.0%} of the loans change class" if "moved" in c else "")
+    )
+    return psi["psi"] > limits["psi"] + psi["limit"], says
 
 # %% ../nbs/14b_gate.ipynb #4abb8afe
 def _fairness(c, m, limits):
     bad, seen = [], []
-    for g in c['acceptance']:
-        if not _known(g['candidate'], g['candidate_high']): continue
+    for g in c["acceptance"]:
+        if not _known(g["candidate"], g["candidate_high"]):
+            continue
         says = f"{g['group']} who pay are accepted {g['candidate']:.2f} times as often as {g['against']} ({g['candidate_low']:.2f} to {g['candidate_high']:.2f})"
-        if _known(g.get('promoted')): says += f", by {m} {g['promoted']:.2f}"
-        unequal = g['attribute'] == 'sex' and (g['candidate_high'] < limits['acceptance_ratio'] or g['candidate_low'] > 1/limits['acceptance_ratio'])
-        worse = _known(g.get('loss_high')) and abs(g['candidate'] - 1) > abs(g['promoted'] - 1) and (g['loss_high'] < 0 or g['loss_low'] > 0) and abs(g['loss']) > limits['acceptance_loss']
+        if _known(g.get("promoted")):
+            says += f", by {m} {g['promoted']:.2f}"
+        unequal = g["attribute"] == "sex" and (
+            g["candidate_high"] < limits["acceptance_ratio"]
+            or g["candidate_low"] > 1 / limits["acceptance_ratio"]
+        )
+        worse = (
+            _known(g.get("loss_high"))
+            and abs(g["candidate"] - 1) > abs(g["promoted"] - 1)
+            and (g["loss_high"] < 0 or g["loss_low"] > 0)
+            and abs(g["loss"]) > limits["acceptance_loss"]
+        )
         (bad if unequal or worse else seen).append(says)
-    return bool(bad), '; '.join(bad or seen) or 'no two groups are large enough to compare'
+    return bool(bad), "; ".join(bad or seen) or "no two groups are large enough to compare"
+
 
 def _alert_rate(c, m, limits):
-    a, b, n, f = c['candidate'], c.get('promoted'), max(c['applications'], 1), limits['alert_factor']
-    says = f"it alerts on {a['alerts']/n:.1%} of the applications ({a['alert_low']:.1%} to {a['alert_high']:.1%}), {c['chosen_rate']:.0%} being chosen" + (f" and {b['alerts']/n:.1%} alerting with {m}" if b else '')
-    off = a['alert_low'] > f*c['chosen_rate'] or a['alert_high'] < c['chosen_rate']/f
-    apart = bool(b) and (a['alert_low'] > b['alert_high'] and a['alerts'] > f*b['alerts'] or a['alert_high'] < b['alert_low'] and a['alerts'] < b['alerts']/f)
+    a, b, n, f = (
+        c["candidate"],
+        c.get("promoted"),
+        max(c["applications"], 1),
+        limits["alert_factor"],
+    )
+    says = (
+        f"it alerts on {a['alerts'] / n:.1%} of the applications ({a['alert_low']:.1%} to {a['alert_high']:.1%}), {c['chosen_rate']:.0%} being chosen"
+        + (f" and {b['alerts'] / n:.1%} alerting with {m}" if b else "")
+    )
+    off = a["alert_low"] > f * c["chosen_rate"] or a["alert_high"] < c["chosen_rate"] / f
+    apart = bool(b) and (
+        a["alert_low"] > b["alert_high"]
+        and a["alerts"] > f * b["alerts"]
+        or a["alert_high"] < b["alert_low"]
+        and a["alerts"] < b["alerts"] / f
+    )
     return off or apart, says
 
+
 def _parity(c, m, limits):
-    return not c['parity'] <= limits['parity'], f"the tables that serve and the estimators that were fitted differ by at most {c['parity']:.1g} (limit {limits['parity']:g})"
+    return (
+        not c["parity"] <= limits["parity"],
+        f"the tables that serve and the estimators that were fitted differ by at most {c['parity']:.1g} (limit {limits['parity']:g})",
+    )
 
-def _golden(c, m, limits): return bool(c['golden']), '; '.join(c['golden']) or 'every golden row gives its result again'
 
-CHECKS = {'discrimination': _discrimination, 'calibration': _calibration, 'stability': _stability, 'fairness': _fairness, 'alert rate': _alert_rate, 'parity': _parity, 'golden rows': _golden}
+def _golden(c, m, limits):
+    return bool(c["golden"]), "; ".join(c["golden"]) or "every golden row gives its result again"
+
+
+CHECKS = {
+    "discrimination": _discrimination,
+    "calibration": _calibration,
+    "stability": _stability,
+    "fairness": _fairness,
+    "alert rate": _alert_rate,
+    "parity": _parity,
+    "golden rows": _golden,
+}
+
 
 def sentences(
-    comparison:dict,          # from `compare`
-    limits:dict=LIMITS        # of what is tolerated
-)->pd.DataFrame:              # index: check; refused, says
+    comparison: dict,  # from `compare`
+    limits: dict = LIMITS,  # of what is tolerated
+) -> pd.DataFrame:  # index: check; refused, says
     "What the gate says of a candidate."
     m = f"version {comparison['against']}"
-    t = pd.DataFrame({name: dict(zip(('refused', 'says'), check(comparison, m, limits))) for name, check in CHECKS.items()}).T
-    if not comparison['unseen']: t.says = t.says.where(~t.index.isin(['discrimination', 'calibration']), t.says + f'; {m} may have learned from some of these loans')
+    t = pd.DataFrame(
+        {
+            name: dict(zip(("refused", "says"), check(comparison, m, limits)))
+            for name, check in CHECKS.items()
+        }
+    ).T
+    if not comparison["unseen"]:
+        t.says = t.says.where(
+            ~t.index.isin(["discrimination", "calibration"]),
+            t.says + f"; {m} may have learned from some of these loans",
+        )
     return t
 
 # %% ../nbs/14b_gate.ipynb #24dbea27
 class GateError(RuntimeError):
     "The candidate is not better than what serves; the message says why."
 
+
 def serves(
-    artifacts:str|Path,       # folder of versions
-    version:str               # name
-)->bool:
+    artifacts: str | Path,  # folder of versions
+    version: str,  # name
+) -> bool:
     "Whether a version is promoted, and sound."
-    try: return current_version(artifacts) == version and bool(read_version(artifacts, version))
-    except ArtifactError: return False
+    try:
+        return current_version(artifacts) == version and bool(read_version(artifacts, version))
+    except ArtifactError:
+        return False
+
 
 def release(
-    artifacts:str|Path,       # folder of versions
-    candidate:dict,           # from `pipeline.candidate_of`
-    comparison:dict,          # from `compare`
-    runs:str|Path|None=None,  # folder of executed notebooks to keep
-    force:str|None=None       # why, where it is to be promoted in spite of the gate
-)->str:                       # the version, promoted
+    artifacts: str | Path,  # folder of versions
+    candidate: dict,  # from `pipeline.candidate_of`
+    comparison: dict,  # from `compare`
+    runs: str | Path | None = None,  # folder of executed notebooks to keep
+    force: str | None = None,  # why, where it is to be promoted in spite of the gate
+) -> str:  # the version, promoted
     "Write a version and promote it, or raise `GateError`."
-    t, version = sentences(comparison), candidate['version']
-    if serves(artifacts, version): return version
-    refusals = [f'{name}: {says}' for name, says in t.says[t.refused.astype(bool)].items()]
-    gate = {'against': comparison['against'], 'refusals': refusals, 'forced': None}
-    write_version(artifacts, version, candidate['files'], candidate['origin'], candidate['golden'], runs, gate)
-    record_gate(artifacts, version, gate)    # one that was there may have been judged beside another
-    try: promote(artifacts, version, force if refusals else None)
-    except ArtifactError as e: raise GateError(str(e)) from None
+    t, version = sentences(comparison), candidate["version"]
+    if serves(artifacts, version):
+        return version
+    refusals = [f"{name}: {says}" for name, says in t.says[t.refused.astype(bool)].items()]
+    gate = {"against": comparison["against"], "refusals": refusals, "forced": None}
+    write_version(
+        artifacts, version, candidate["files"], candidate["origin"], candidate["golden"], runs, gate
+    )
+    record_gate(artifacts, version, gate)  # one that was there may have been judged beside another
+    try:
+        promote(artifacts, version, force if refusals else None)
+    except ArtifactError as e:
+        raise GateError(str(e)) from None
     return version
 
+
 def release_parts(
-    artifacts:str|Path,       # folder where both notebooks left their part
-    origin:dict,              # from `pipeline.origin_of`
-    portfolio:Portfolio       # the data of the run
-)->str|None:                  # the version, promoted; None while a part is missing
+    artifacts: str | Path,  # folder where both notebooks left their part
+    origin: dict,  # from `pipeline.origin_of`
+    portfolio: Portfolio,  # the data of the run
+) -> str | None:  # the version, promoted; None while a part is missing
     "What the second training notebook does when papermill runs them one by one; raises `GateError`."
-    folder = Path(artifacts)/f'.candidate-{version_of(origin)}'
-    parts = {name: folder/f'{name}.json' for name in ('scorer', 'anomaly')}
-    if not all(p.exists() for p in parts.values()): return None
+    folder = Path(artifacts) / f".candidate-{version_of(origin)}"
+    parts = {name: folder / f"{name}.json" for name in ("scorer", "anomaly")}
+    if not all(p.exists() for p in parts.values()):
+        return None
     candidate = candidate_of(parts, origin, portfolio)
     version = release(artifacts, candidate, compare(candidate, portfolio, artifacts))
     shutil.rmtree(folder)

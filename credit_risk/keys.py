@@ -6,7 +6,9 @@
 __all__ = ['SCOPES', 'Key', 'fingerprint', 'instant', 'create_key', 'read_keys', 'revoke_key']
 
 # %% ../nbs/11b_keys.ipynb #a6be0835
-import hashlib, re, secrets
+import hashlib
+import re
+import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -15,66 +17,97 @@ import sqlalchemy as sa
 from .database import query
 
 # %% ../nbs/11b_keys.ipynb #4d732274
-SCOPES = ('score', 'audit', 'operate')    # decide; read decisions; read what a machine room needs
+SCOPES = ("score", "audit", "operate")  # decide; read decisions; read what a machine room needs
+
 
 @dataclass(frozen=True)
 class Key:
     "A key as the bank knows it."
-    nom:str                   # what `decisions.cle` quotes
-    empreinte:str             # SHA-256 of the key
-    portees:frozenset         # scopes, of `SCOPES`
-    expire_le:str|None = None # UTC, ISO 8601; None: never
-    revoquee_le:str|None = None # UTC, ISO 8601; None while it is good
 
-    def good(self,
-        now:str               # UTC, as `instant` writes it
-    )->bool:
+    nom: str  # what `decisions.cle` quotes
+    empreinte: str  # SHA-256 of the key
+    portees: frozenset  # scopes, of `SCOPES`
+    expire_le: str | None = None  # UTC, ISO 8601; None: never
+    revoquee_le: str | None = None  # UTC, ISO 8601; None while it is good
+
+    def good(
+        self,
+        now: str,  # UTC, as `instant` writes it
+    ) -> bool:
         "Whether it still opens anything."
         return self.revoquee_le is None and (self.expire_le is None or now < self.expire_le)
 
 # %% ../nbs/11b_keys.ipynb #bee77a44
 def fingerprint(
-    key:str                   # as the caller sends it
-)->str:                       # 64 hexadecimal digits
+    key: str,  # as the caller sends it
+) -> str:  # 64 hexadecimal digits
     "What is stored of a key."
-    return hashlib.sha256(key.encode('utf-8', 'replace')).hexdigest()
+    return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
+
 
 def instant(
-    moment:datetime|None=None # with its time zone; default: now
-)->str:                       # sorts as time does
+    moment: datetime | None = None,  # with its time zone; default: now
+) -> str:  # sorts as time does
     "A moment in UTC, in one form."
-    return (moment or datetime.now(UTC)).astimezone(UTC).isoformat(timespec='microseconds')
+    return (moment or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="microseconds")
 
 # %% ../nbs/11b_keys.ipynb #9bca982d
 def create_key(
-    connection:sa.Connection, # inside a transaction
-    nom:str,                  # 1 to 64 of a-z, 0-9, '.', '_' and '-'
-    portees,                  # scopes, of `SCOPES`
-    expire_le:datetime|None=None  # with its time zone; default: never
-)->str:                       # the key, which cannot be read again
+    connection: sa.Connection,  # inside a transaction
+    nom: str,  # 1 to 64 of a-z, 0-9, '.', '_' and '-'
+    portees,  # scopes, of `SCOPES`
+    expire_le: datetime | None = None,  # with its time zone; default: never
+) -> str:  # the key, which cannot be read again
     "A new key. Its name is used once: a decision of last year must not be read as that of another caller."
-    if not re.fullmatch(r'[a-z0-9][a-z0-9._-]{0,63}', nom): raise ValueError(f"name must be 1 to 64 of a-z, 0-9, '.', '_' and '-', not {nom!r}")
-    if nom == 'local': raise ValueError("name must not be local: it is that of the key which the environment gives")
-    if not portees or not set(portees) <= set(SCOPES): raise ValueError(f"scopes must be one or more of {', '.join(SCOPES)}")
-    if expire_le and instant(expire_le) <= instant(): raise ValueError('expires must be in the future')
-    if nom in {k.nom for k in read_keys(connection)}: raise ValueError(f"name {nom} is or was that of another key: choose a new one")
-    key = 'cr_' + secrets.token_urlsafe(32)
-    connection.execute(sa.text(query('create_key')), {'nom': nom, 'empreinte': fingerprint(key), 'portees': ' '.join(s for s in SCOPES if s in portees),
-                                                      'creee_le': instant(), 'expire_le': expire_le and instant(expire_le)})
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,63}", nom):
+        raise ValueError(f"name must be 1 to 64 of a-z, 0-9, '.', '_' and '-', not {nom!r}")
+    if nom == "local":
+        raise ValueError(
+            "name must not be local: it is that of the key which the environment gives"
+        )
+    if not portees or not set(portees) <= set(SCOPES):
+        raise ValueError(f"scopes must be one or more of {', '.join(SCOPES)}")
+    if expire_le and instant(expire_le) <= instant():
+        raise ValueError("expires must be in the future")
+    if nom in {k.nom for k in read_keys(connection)}:
+        raise ValueError(f"name {nom} is or was that of another key: choose a new one")
+    key = "cr_" + secrets.token_urlsafe(32)
+    connection.execute(
+        sa.text(query("create_key")),
+        {
+            "nom": nom,
+            "empreinte": fingerprint(key),
+            "portees": " ".join(s for s in SCOPES if s in portees),
+            "creee_le": instant(),
+            "expire_le": expire_le and instant(expire_le),
+        },
+    )
     return key
 
 # %% ../nbs/11b_keys.ipynb #8b0e9e20
 def read_keys(
-    connection:sa.Connection  # an open connection
-)->list[Key]:                 # in the order of their creation
+    connection: sa.Connection,  # an open connection
+) -> list[Key]:  # in the order of their creation
     "Every key that was ever made."
-    rows = connection.execute(sa.text(query('all_keys'))).mappings()
-    return [Key(r['nom'], r['empreinte'], frozenset(r['portees'].split()), r['expire_le'], r['revoquee_le']) for r in rows]
+    rows = connection.execute(sa.text(query("all_keys"))).mappings()
+    return [
+        Key(
+            r["nom"],
+            r["empreinte"],
+            frozenset(r["portees"].split()),
+            r["expire_le"],
+            r["revoquee_le"],
+        )
+        for r in rows
+    ]
+
 
 def revoke_key(
-    connection:sa.Connection, # inside a transaction
-    nom:str                   # of a key that is not revoked
-)->None:
+    connection: sa.Connection,  # inside a transaction
+    nom: str,  # of a key that is not revoked
+) -> None:
     "A service that runs obeys within a second."
-    if not connection.execute(sa.text(query('revoke_key')), {'nom': nom, 'revoquee_le': instant()}).rowcount:
+    if not connection.execute(
+        sa.text(query("revoke_key")), {"nom": nom, "revoquee_le": instant()}
+    ).rowcount:
         raise ValueError(f"no key named {nom} can be revoked: see credit-risk key list")

@@ -36,333 +36,559 @@ from .database import ROOT
 from .eda import BLUE, GREY, RED, _styled
 
 # %% ../nbs/12_macro.ipynb #95143c16
-COLUMNS = ['series', 'date', 'value', 'unit', 'source', 'vintage']
+COLUMNS = ["series", "date", "value", "unit", "source", "vintage"]
+
 
 def tidy(
-    values:pd.Series,         # indexed by date or period
-    series:str,               # its name here
-    unit:str,
-    source:str,               # who publishes it, and where this copy comes from
-    vintage:str|date          # day on which these were the values
-)->pd.DataFrame:              # `COLUMNS`, one row an observation
+    values: pd.Series,  # indexed by date or period
+    series: str,  # its name here
+    unit: str,
+    source: str,  # who publishes it, and where this copy comes from
+    vintage: str | date,  # day on which these were the values
+) -> pd.DataFrame:  # `COLUMNS`, one row an observation
     "One series in the common shape; missing values are left out."
     v = values.dropna()
-    dates = v.index.to_timestamp() if isinstance(v.index, pd.PeriodIndex) else pd.to_datetime(v.index)
-    return pd.DataFrame(dict(series=series, date=dates, value=v.to_numpy(float), unit=unit, source=source, vintage=pd.Timestamp(vintage)), columns=COLUMNS)
+    dates = (
+        v.index.to_timestamp() if isinstance(v.index, pd.PeriodIndex) else pd.to_datetime(v.index)
+    )
+    return pd.DataFrame(
+        dict(
+            series=series,
+            date=dates,
+            value=v.to_numpy(float),
+            unit=unit,
+            source=source,
+            vintage=pd.Timestamp(vintage),
+        ),
+        columns=COLUMNS,
+    )
+
 
 def quarterly(
-    frame:pd.DataFrame        # in the common shape
-)->pd.DataFrame:              # one column a series, one row a quarter
+    frame: pd.DataFrame,  # in the common shape
+) -> pd.DataFrame:  # one column a series, one row a quarter
     "Quarterly means; where two sources hold the same quarter, the later in the frame wins."
-    means = frame.assign(quarter=frame.date.dt.to_period('Q')).groupby(['series', 'source', 'quarter'], sort=False).value.mean()
-    return means.groupby(['series', 'quarter'], sort=False).last().unstack('series').sort_index()
+    means = (
+        frame.assign(quarter=frame.date.dt.to_period("Q"))
+        .groupby(["series", "source", "quarter"], sort=False)
+        .value.mean()
+    )
+    return means.groupby(["series", "quarter"], sort=False).last().unstack("series").sort_index()
 
 # %% ../nbs/12_macro.ipynb #a4e11710
-def packaged(
-)->pd.DataFrame:              # in the common shape
+def packaged() -> pd.DataFrame:  # in the common shape
     "Real series that Python packages carry: no network, no file."
     from arch.data import default
     from statsmodels.datasets import macrodata
+
     us, yields = macrodata.load_pandas().data, default.load()
-    us.index = pd.PeriodIndex.from_fields(year=us.year.astype(int), quarter=us.quarter.astype(int), freq='Q')
-    bls, bea, fed = (f'{who}, in statsmodels macrodata' for who in ('BLS', 'BEA', 'Federal Reserve'))
-    return pd.concat([tidy(us.unemp, 'unemployment', '%', bls, '2009-11-01'),
-                      tidy(us.realgdp, 'real_gdp', 'billion dollars of 2005', bea, '2009-11-01'),
-                      tidy(100*(us.cpi/us.cpi.shift(4) - 1), 'inflation', '% over a year', bls, '2009-11-01'),
-                      tidy(us.tbilrate, 'policy_rate', '%, 3-month Treasury bill', fed, '2009-11-01'),
-                      tidy(yields.BAA - yields.AAA, 'credit_spread', 'points, Baa less Aaa', "Moody's, in arch", '2019-01-01')])
+    us.index = pd.PeriodIndex.from_fields(
+        year=us.year.astype(int), quarter=us.quarter.astype(int), freq="Q"
+    )
+    bls, bea, fed = (
+        f"{who}, in statsmodels macrodata" for who in ("BLS", "BEA", "Federal Reserve")
+    )
+    return pd.concat(
+        [
+            tidy(us.unemp, "unemployment", "%", bls, "2009-11-01"),
+            tidy(us.realgdp, "real_gdp", "billion dollars of 2005", bea, "2009-11-01"),
+            tidy(
+                100 * (us.cpi / us.cpi.shift(4) - 1),
+                "inflation",
+                "% over a year",
+                bls,
+                "2009-11-01",
+            ),
+            tidy(us.tbilrate, "policy_rate", "%, 3-month Treasury bill", fed, "2009-11-01"),
+            tidy(
+                yields.BAA - yields.AAA,
+                "credit_spread",
+                "points, Baa less Aaa",
+                "Moody's, in arch",
+                "2019-01-01",
+            ),
+        ]
+    )
+
 
 def shared_dir(
-    data_dir:str|Path|None=None    # folder of public data; default: CREDIT_RISK_DATA, else ../shared/data beside the repository
-)->Path|None:                 # its macro_us folder, None where it is absent
+    data_dir: str
+    | Path
+    | None = None,  # folder of public data; default: CREDIT_RISK_DATA, else ../shared/data beside the repository
+) -> Path | None:  # its macro_us folder, None where it is absent
     "Data that are read in place and never copied."
-    folder = Path(data_dir or os.environ.get('CREDIT_RISK_DATA') or ROOT.parent/'shared'/'data')/'macro_us'
+    folder = (
+        Path(data_dir or os.environ.get("CREDIT_RISK_DATA") or ROOT.parent / "shared" / "data")
+        / "macro_us"
+    )
     return folder if folder.is_dir() else None
 
 # %% ../nbs/12_macro.ipynb #56dfb4b4
-_SHARED = {'UNRATE': ('unemployment', '%'), 'FEDFUNDS': ('policy_rate', '%, federal funds'), 'GDP': ('real_gdp', 'billion dollars, real'), 'CSHPI': ('house_prices', 'index'),
-           'VIX': ('volatility', 'points'), 'DRALACBS': ('delinquency', '%, all loans'), 'DRCCLACBS': ('delinquency_cards', '%, credit cards'),
-           'DRSFRMACBS': ('delinquency_mortgages', '%, residential mortgages')}
+_SHARED = {
+    "UNRATE": ("unemployment", "%"),
+    "FEDFUNDS": ("policy_rate", "%, federal funds"),
+    "GDP": ("real_gdp", "billion dollars, real"),
+    "CSHPI": ("house_prices", "index"),
+    "VIX": ("volatility", "points"),
+    "DRALACBS": ("delinquency", "%, all loans"),
+    "DRCCLACBS": ("delinquency_cards", "%, credit cards"),
+    "DRSFRMACBS": ("delinquency_mortgages", "%, residential mortgages"),
+}
+
 
 def bank_panel(
-    data_dir:str|Path|None=None    # see `shared_dir`
-)->pd.DataFrame|None:         # bank, quarter, npl_ratio (%) and macroeconomic variables
+    data_dir: str | Path | None = None,  # see `shared_dir`
+) -> pd.DataFrame | None:  # bank, quarter, npl_ratio (%) and macroeconomic variables
     "Non-performing loans of 13 US banks, 2005-2016 (FDIC)."
     folder = shared_dir(data_dir)
-    if folder is None: return None
-    panel = pd.read_csv(folder/'us_banks_npl_panel_2005_2016.csv', parse_dates=['date'])
-    return panel.assign(quarter=panel.date.dt.to_period('Q'))
+    if folder is None:
+        return None
+    panel = pd.read_csv(folder / "us_banks_npl_panel_2005_2016.csv", parse_dates=["date"])
+    return panel.assign(quarter=panel.date.dt.to_period("Q"))
+
 
 def offline(
-    data_dir:str|Path|None=None    # see `shared_dir`
-)->pd.DataFrame:              # in the common shape
+    data_dir: str | Path | None = None,  # see `shared_dir`
+) -> pd.DataFrame:  # in the common shape
     "The packaged series, and the US quarterly file where it is present."
     frame, folder = packaged(), shared_dir(data_dir)
-    if folder is None: return frame
-    us = pd.read_csv(folder/'us_quarterly_1985_2015.csv')
-    us.index = pd.PeriodIndex(us.quarter, freq='Q')
-    frame = frame[~frame.series.isin([name for name, _ in _SHARED.values()])]    # another base year, another rate: no splice
-    inflation = bank_panel(data_dir).groupby('quarter').cpi_inflation.first().loc['2009Q4':]    # macrodata ends before
-    return pd.concat([frame, *(tidy(us[code], name, unit, f'FRED {code}', '2016-06-30') for code, (name, unit) in _SHARED.items()),
-                      tidy(inflation, 'inflation', '% over a year', 'BLS, in the panel of banks', '2017-01-01')])
+    if folder is None:
+        return frame
+    us = pd.read_csv(folder / "us_quarterly_1985_2015.csv")
+    us.index = pd.PeriodIndex(us.quarter, freq="Q")
+    frame = frame[
+        ~frame.series.isin([name for name, _ in _SHARED.values()])
+    ]  # another base year, another rate: no splice
+    inflation = (
+        bank_panel(data_dir).groupby("quarter").cpi_inflation.first().loc["2009Q4":]
+    )  # macrodata ends before
+    return pd.concat(
+        [
+            frame,
+            *(
+                tidy(us[code], name, unit, f"FRED {code}", "2016-06-30")
+                for code, (name, unit) in _SHARED.items()
+            ),
+            tidy(
+                inflation, "inflation", "% over a year", "BLS, in the panel of banks", "2017-01-01"
+            ),
+        ]
+    )
 
 # %% ../nbs/12_macro.ipynb #caa25cb5
-OPEN = {('fred', 'unemployment'): ('UNRATE', '%'), ('fred', 'policy_rate'): ('FEDFUNDS', '%, federal funds'), ('fred', 'real_gdp'): ('GDPC1', 'billion dollars, real'),
-        ('fred', 'volatility'): ('VIXCLS', 'points'), ('fred', 'delinquency'): ('DRALACBS', '%, all loans'), ('fred', 'house_prices'): ('CSUSHPINSA', 'index'),
-        ('ecb', 'unemployment'): ('LFSI/M.I9.S.UNEHRT.TOTAL0.15_74.T', '%, euro area'), ('ecb', 'policy_rate'): ('FM/D.U2.EUR.4F.KR.DFR.LEV', '%, deposit facility'),
-        ('insee', 'unemployment'): ('SERIES_BDM/001688526', '%, France')}
+OPEN = {
+    ("fred", "unemployment"): ("UNRATE", "%"),
+    ("fred", "policy_rate"): ("FEDFUNDS", "%, federal funds"),
+    ("fred", "real_gdp"): ("GDPC1", "billion dollars, real"),
+    ("fred", "volatility"): ("VIXCLS", "points"),
+    ("fred", "delinquency"): ("DRALACBS", "%, all loans"),
+    ("fred", "house_prices"): ("CSUSHPINSA", "index"),
+    ("ecb", "unemployment"): ("LFSI/M.I9.S.UNEHRT.TOTAL0.15_74.T", "%, euro area"),
+    ("ecb", "policy_rate"): ("FM/D.U2.EUR.4F.KR.DFR.LEV", "%, deposit facility"),
+    ("insee", "unemployment"): ("SERIES_BDM/001688526", "%, France"),
+}
+
 
 class SourceUnreachable(ConnectionError):
     "A source that does not answer; the message says what to do."
 
+
 def _fred(code, as_of, client, key):
     if client is None:
         from fredapi import Fred
-        key = key or os.environ.get('FRED_API_KEY')
-        if not key: raise SourceUnreachable(f"fred wants a key for {code}: it is free of charge and goes into FRED_API_KEY; without it use macro.offline(), which holds US series")
+
+        key = key or os.environ.get("FRED_API_KEY")
+        if not key:
+            raise SourceUnreachable(
+                f"fred wants a key for {code}: it is free of charge and goes into FRED_API_KEY; without it use macro.offline(), which holds US series"
+            )
         client = Fred(api_key=key)
-    if as_of is None: return client.get_series(code)
+    if as_of is None:
+        return client.get_series(code)
     known = client.get_series_as_of_date(code, as_of)
-    return known.sort_values('realtime_start').groupby('date').value.last().astype(float)
+    return known.sort_values("realtime_start").groupby("date").value.last().astype(float)
+
 
 def _sdmx(source, code, client):
     import sdmx
-    flow, key = code.split('/')
-    message = (client or sdmx.Client(source.upper(), timeout=30)).get('data', flow, key=key)
+
+    flow, key = code.split("/")
+    message = (client or sdmx.Client(source.upper(), timeout=30)).get("data", flow, key=key)
     values = sdmx.to_pandas(message)
-    values.index = [pd.Period(str(t).replace('-Q', 'Q')).start_time for t in values.index.get_level_values('TIME_PERIOD')]
+    values.index = [
+        pd.Period(str(t).replace("-Q", "Q")).start_time
+        for t in values.index.get_level_values("TIME_PERIOD")
+    ]
     return values.astype(float).sort_index()
 
 # %% ../nbs/12_macro.ipynb #0eba5e7d
 def fetch(
-    series:str,               # see `OPEN`
-    source:str='fred',        # fred, ecb or insee
-    as_of:str|date|None=None, # the values known on that day (FRED alone keeps them); default: those of today
-    cache:str|Path|None=None, # folder where what was read stays
-    key:str|None=None,        # of the FRED interface; default: FRED_API_KEY
-    client=None               # of fredapi or sdmx; default: a new one
-)->pd.DataFrame:              # in the common shape
+    series: str,  # see `OPEN`
+    source: str = "fred",  # fred, ecb or insee
+    as_of: str
+    | date
+    | None = None,  # the values known on that day (FRED alone keeps them); default: those of today
+    cache: str | Path | None = None,  # folder where what was read stays
+    key: str | None = None,  # of the FRED interface; default: FRED_API_KEY
+    client=None,  # of fredapi or sdmx; default: a new one
+) -> pd.DataFrame:  # in the common shape
     "One series from its publisher; raises `SourceUnreachable`."
-    if (source, series) not in OPEN: raise ValueError(f"{source} has no {series} here: choose one of {', '.join(f'{s}/{n}' for s, n in OPEN)}")
-    if as_of is not None and source != 'fred': raise ValueError(f"{source} does not keep what was known on an earlier day: leave as_of out, or keep its answers with cache=")
+    if (source, series) not in OPEN:
+        raise ValueError(
+            f"{source} has no {series} here: choose one of {', '.join(f'{s}/{n}' for s, n in OPEN)}"
+        )
+    if as_of is not None and source != "fred":
+        raise ValueError(
+            f"{source} does not keep what was known on an earlier day: leave as_of out, or keep its answers with cache="
+        )
     code, unit = OPEN[source, series]
     vintage = pd.Timestamp(as_of or date.today()).date()
-    kept = Path(cache)/f"{source}-{code.replace('/', '-')}-{vintage}.csv" if cache else None
-    if kept and kept.exists(): return pd.read_csv(kept, parse_dates=['date', 'vintage'])
-    try: values = _fred(code, as_of, client, key) if source == 'fred' else _sdmx(source, code, client)
-    except SourceUnreachable: raise
-    except OSError as e: raise SourceUnreachable(f"{source} cannot be reached for {code} ({type(e).__name__}): check the network, or use macro.offline(), which holds US series") from None
-    except ValueError as e: raise ValueError(f"{source} refused {code}: {e}") from None
-    frame = tidy(values, series, unit, f'{source.upper()} {code}', vintage)
-    if kept: kept.parent.mkdir(parents=True, exist_ok=True); frame.to_csv(kept, index=False)
+    kept = Path(cache) / f"{source}-{code.replace('/', '-')}-{vintage}.csv" if cache else None
+    if kept and kept.exists():
+        return pd.read_csv(kept, parse_dates=["date", "vintage"])
+    try:
+        values = (
+            _fred(code, as_of, client, key) if source == "fred" else _sdmx(source, code, client)
+        )
+    except SourceUnreachable:
+        raise
+    except OSError as e:
+        raise SourceUnreachable(
+            f"{source} cannot be reached for {code} ({type(e).__name__}): check the network, or use macro.offline(), which holds US series"
+        ) from None
+    except ValueError as e:
+        raise ValueError(f"{source} refused {code}: {e}") from None
+    frame = tidy(values, series, unit, f"{source.upper()} {code}", vintage)
+    if kept:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        frame.to_csv(kept, index=False)
     return frame
 
+
 def fetch_or_offline(
-    series:str,               # see `fetch`
-    source:str='fred',
-    data_dir:str|Path|None=None,    # see `shared_dir`
-    **kw                      # of `fetch`
-)->tuple[pd.DataFrame, str]:  # the series, and what the reader must know: empty when the source answered
+    series: str,  # see `fetch`
+    source: str = "fred",
+    data_dir: str | Path | None = None,  # see `shared_dir`
+    **kw,  # of `fetch`
+) -> tuple[
+    pd.DataFrame, str
+]:  # the series, and what the reader must know: empty when the source answered
     "The publisher's series, or the offline one where it cannot be reached and is of the same country."
-    try: return fetch(series, source, **kw), ''
+    try:
+        return fetch(series, source, **kw), ""
     except SourceUnreachable as e:
         rows = offline(data_dir)
         rows = rows[rows.series == series]
-        if rows.empty or source != 'fred': raise
-        return rows, f'{e}; these are the offline values, {rows.source.iloc[-1]}, to {rows.date.max():%Y-%m}'
+        if rows.empty or source != "fred":
+            raise
+        return (
+            rows,
+            f"{e}; these are the offline values, {rows.source.iloc[-1]}, to {rows.date.max():%Y-%m}",
+        )
 
 # %% ../nbs/12_macro.ipynb #a2d482e3
 def drivers(
-    wide:pd.DataFrame         # from `quarterly`
-)->pd.DataFrame:              # one column a driver, those whose series are present
+    wide: pd.DataFrame,  # from `quarterly`
+) -> pd.DataFrame:  # one column a driver, those whose series are present
     "The economy in changes, growth and logarithms."
-    made = {'unemployment': lambda: wide.unemployment.diff(), 'growth': lambda: 100*np.log(wide.real_gdp).diff(), 'policy_rate': lambda: wide.policy_rate.diff(),
-            'inflation': lambda: wide.inflation.diff(), 'house_prices': lambda: 100*np.log(wide.house_prices).diff(), 'volatility': lambda: np.log(wide.volatility),
-            'credit_spread': lambda: wide.credit_spread.diff()}
-    raw = {'growth': 'real_gdp'}
+    made = {
+        "unemployment": lambda: wide.unemployment.diff(),
+        "growth": lambda: 100 * np.log(wide.real_gdp).diff(),
+        "policy_rate": lambda: wide.policy_rate.diff(),
+        "inflation": lambda: wide.inflation.diff(),
+        "house_prices": lambda: 100 * np.log(wide.house_prices).diff(),
+        "volatility": lambda: np.log(wide.volatility),
+        "credit_spread": lambda: wide.credit_spread.diff(),
+    }
+    raw = {"growth": "real_gdp"}
     return pd.DataFrame({name: f() for name, f in made.items() if raw.get(name, name) in wide})
 
-def log_odds(percent): return logit(percent/100)
+
+def log_odds(percent):
+    return logit(percent / 100)
+
 
 def stationarity(
-    frame:pd.DataFrame        # one column a series
-)->pd.DataFrame:              # quarters, p-values of both tests, verdict
+    frame: pd.DataFrame,  # one column a series
+) -> pd.DataFrame:  # quarters, p-values of both tests, verdict
     "Augmented Dickey-Fuller (null: unit root) and KPSS (null: stationary)."
     import warnings
+
     rows = {}
     for name in frame:
         x = frame[name].dropna()
         with warnings.catch_warnings():
-            warnings.simplefilter('ignore')    # KPSS says that its p-value is at the end of its table
-            unit_root, level = adfuller(x)[1], kpss(x, nlags='auto')[1]
-        verdict = {(True, True): 'stationary', (False, False): 'unit root', (True, False): 'contested', (False, True): 'contested'}[unit_root < .05, level > .05]
-        rows[name] = {'quarters': len(x), 'ADF p': unit_root, 'KPSS p': level, 'verdict': verdict}
+            warnings.simplefilter("ignore")  # KPSS says that its p-value is at the end of its table
+            unit_root, level = adfuller(x)[1], kpss(x, nlags="auto")[1]
+        verdict = {
+            (True, True): "stationary",
+            (False, False): "unit root",
+            (True, False): "contested",
+            (False, True): "contested",
+        }[unit_root < 0.05, level > 0.05]
+        rows[name] = {"quarters": len(x), "ADF p": unit_root, "KPSS p": level, "verdict": verdict}
     return pd.DataFrame(rows).T
 
 # %% ../nbs/12_macro.ipynb #f6283c6d
 def spurious_share(
-    n:int,                    # quarters
-    draws:int=500,            # pairs of independent random walks
-    seed:int=0
-)->tuple[float, float]:       # share called significant at 5 %, in levels and in changes
+    n: int,  # quarters
+    draws: int = 500,  # pairs of independent random walks
+    seed: int = 0,
+) -> tuple[float, float]:  # share called significant at 5 %, in levels and in changes
     "How often ordinary least squares finds a relation where there is none."
     rng, found = np.random.default_rng(seed), np.zeros(2)
     for x, y in np.cumsum(rng.standard_normal((draws, 2, n)), axis=2):
-        found += [sm.OLS(b, sm.add_constant(a)).fit().pvalues[1] < .05 for a, b in ((x, y), (np.diff(x), np.diff(y)))]
-    return tuple(found/draws)
+        found += [
+            sm.OLS(b, sm.add_constant(a)).fit().pvalues[1] < 0.05
+            for a, b in ((x, y), (np.diff(x), np.diff(y)))
+        ]
+    return tuple(found / draws)
 
 # %% ../nbs/12_macro.ipynb #ebe04983
 @dataclass(frozen=True)
 class Specification:
     "What a satellite model looks at."
-    drivers:tuple = ()        # see `drivers`
-    lags:int = 2              # quarters of each driver, from the latest back
-    momentum:int = 1          # changes of the target itself
+
+    drivers: tuple = ()  # see `drivers`
+    lags: int = 2  # quarters of each driver, from the latest back
+    momentum: int = 1  # changes of the target itself
 
     @property
-    def name(self)->str:
-        own = ['momentum'] if self.momentum == 1 else [f'momentum of {self.momentum}'] if self.momentum else []
-        return ' + '.join([*own, *(f'{d} ({self.lags})' for d in self.drivers)]) or 'mean'
+    def name(self) -> str:
+        own = (
+            ["momentum"]
+            if self.momentum == 1
+            else [f"momentum of {self.momentum}"]
+            if self.momentum
+            else []
+        )
+        return " + ".join([*own, *(f"{d} ({self.lags})" for d in self.drivers)]) or "mean"
 
-    def design(self,
-        y:pd.Series,          # log-odds of the target
-        X:pd.DataFrame,       # see `drivers`
-        own_from:int=0        # 0: the change of the same quarter is known; 1: only that of the quarter before
-    )->pd.DataFrame:
+    def design(
+        self,
+        y: pd.Series,  # log-odds of the target
+        X: pd.DataFrame,  # see `drivers`
+        own_from: int = 0,  # 0: the change of the same quarter is known; 1: only that of the quarter before
+    ) -> pd.DataFrame:
         "The columns of the regression, by quarter."
         change = y.diff()
-        columns = {f'{d}, lag {k}': X[d].shift(k) for d in self.drivers for k in range(self.lags)}
-        return pd.DataFrame(columns | {f'own change, lag {k + own_from}': change.shift(k + own_from) for k in range(self.momentum)}, index=y.index)
+        columns = {f"{d}, lag {k}": X[d].shift(k) for d in self.drivers for k in range(self.lags)}
+        return pd.DataFrame(
+            columns
+            | {
+                f"own change, lag {k + own_from}": change.shift(k + own_from)
+                for k in range(self.momentum)
+            },
+            index=y.index,
+        )
 
 # %% ../nbs/12_macro.ipynb #36854c53
 def rolling_origin(
-    y:pd.Series,              # log-odds of the target, by quarter
-    X:pd.DataFrame,           # see `drivers`
-    spec:Specification,
-    horizon:int,              # quarters ahead
-    first:str,                # first quarter that is forecast
-    last:str,                 # last one
-    least:int=24              # quarters that a fit needs
-)->pd.DataFrame:              # by quarter: forecast, persistence, actual, all in %
+    y: pd.Series,  # log-odds of the target, by quarter
+    X: pd.DataFrame,  # see `drivers`
+    spec: Specification,
+    horizon: int,  # quarters ahead
+    first: str,  # first quarter that is forecast
+    last: str,  # last one
+    least: int = 24,  # quarters that a fit needs
+) -> pd.DataFrame:  # by quarter: forecast, persistence, actual, all in %
     "Forecasts, each from a model that has seen nothing later than its origin."
     known, ahead, rows = spec.design(y, X), y.shift(-horizon) - y, {}
-    for q in pd.period_range(first, last, freq='Q'):
+    for q in pd.period_range(first, last, freq="Q"):
         o = q - horizon
-        past = pd.concat([known, ahead.rename('ahead')], axis=1).loc[:o - horizon].dropna()
-        if q not in y.index or o not in y.index or known.loc[o].isna().any() or len(past) < least: continue
-        b = np.linalg.lstsq(np.column_stack([np.ones(len(past)), past.drop(columns='ahead')]), past.ahead, rcond=None)[0]
-        rows[q] = {'forecast': y[o] + b[0] + known.loc[o].to_numpy() @ b[1:], 'persistence': y[o], 'actual': y[q]}
-    return 100*expit(pd.DataFrame(rows).T)
+        past = pd.concat([known, ahead.rename("ahead")], axis=1).loc[: o - horizon].dropna()
+        if q not in y.index or o not in y.index or known.loc[o].isna().any() or len(past) < least:
+            continue
+        b = np.linalg.lstsq(
+            np.column_stack([np.ones(len(past)), past.drop(columns="ahead")]),
+            past.ahead,
+            rcond=None,
+        )[0]
+        rows[q] = {
+            "forecast": y[o] + b[0] + known.loc[o].to_numpy() @ b[1:],
+            "persistence": y[o],
+            "actual": y[q],
+        }
+    return 100 * expit(pd.DataFrame(rows).T)
+
 
 def recursive_choice(
-    forecasts:Mapping[str, pd.DataFrame],    # by specification, from `rolling_origin`
-    horizon:int,
-    first:str,                # first quarter of the result
-    least:int=8               # past errors that a choice needs
-)->pd.DataFrame:              # as `rolling_origin`, and the `chosen` name
+    forecasts: Mapping[str, pd.DataFrame],  # by specification, from `rolling_origin`
+    horizon: int,
+    first: str,  # first quarter of the result
+    least: int = 8,  # past errors that a choice needs
+) -> pd.DataFrame:  # as `rolling_origin`, and the `chosen` name
     "At each origin, the specification with the smallest mean squared error over the quarters known by then."
-    errors = pd.DataFrame({n: (f.forecast - f.actual)**2 for n, f in forecasts.items()})
+    errors = pd.DataFrame({n: (f.forecast - f.actual) ** 2 for n, f in forecasts.items()})
     rows = {}
     for q in errors.loc[first:].index:
-        past = errors.loc[:q - horizon]
-        fit = [n for n in forecasts if past[n].notna().sum() >= least and pd.notna(errors.loc[q, n])]
-        if not fit: continue
+        past = errors.loc[: q - horizon]
+        fit = [
+            n for n in forecasts if past[n].notna().sum() >= least and pd.notna(errors.loc[q, n])
+        ]
+        if not fit:
+            continue
         best = past[fit].mean().idxmin()
-        rows[q] = {**forecasts[best].loc[q], 'chosen': best}
-    return pd.DataFrame(rows).T.astype({n: float for n in ('forecast', 'persistence', 'actual')}) if rows else pd.DataFrame()
+        rows[q] = {**forecasts[best].loc[q], "chosen": best}
+    return (
+        pd.DataFrame(rows).T.astype({n: float for n in ("forecast", "persistence", "actual")})
+        if rows
+        else pd.DataFrame()
+    )
 
 # %% ../nbs/12_macro.ipynb #005434b1
 def diebold_mariano(
-    loss_difference:pd.Series,    # squared error of the model less that of its opponent
-    horizon:int
-)->float:                     # one-sided p-value of "no better"
+    loss_difference: pd.Series,  # squared error of the model less that of its opponent
+    horizon: int,
+) -> float:  # one-sided p-value of "no better"
     "Whether the smaller error is more than chance, with errors robust to overlap."
-    fit = sm.OLS(loss_difference.to_numpy(), np.ones(len(loss_difference))).fit(cov_type='HAC', cov_kwds={'maxlags': max(horizon - 1, 1), 'use_correction': True})
+    fit = sm.OLS(loss_difference.to_numpy(), np.ones(len(loss_difference))).fit(
+        cov_type="HAC", cov_kwds={"maxlags": max(horizon - 1, 1), "use_correction": True}
+    )
     return float(norm.cdf(fit.tvalues[0]))
 
+
 def contest(
-    forecasts:Mapping[str, pd.DataFrame],    # by name, from `rolling_origin` or `recursive_choice`
-    horizon:int,
-    first:str,
-    last:str,
-    momentum:str='momentum'   # name of the second opponent
-)->pd.DataFrame:              # quarters, RMSE in points, ratios to persistence and to momentum, p-values
+    forecasts: Mapping[str, pd.DataFrame],  # by name, from `rolling_origin` or `recursive_choice`
+    horizon: int,
+    first: str,
+    last: str,
+    momentum: str = "momentum",  # name of the second opponent
+) -> pd.DataFrame:  # quarters, RMSE in points, ratios to persistence and to momentum, p-values
     "One row a model, on the quarters that all of them forecast."
     shared = sorted(set.intersection(*(set(f.loc[first:last].index) for f in forecasts.values())))
     at = {n: f.loc[shared] for n, f in forecasts.items()}
-    squared = {n: (f.forecast - f.actual)**2 for n, f in at.items()} | {'persistence': (lambda f: (f.persistence - f.actual)**2)(next(iter(at.values())))}
-    rmse = {n: e.mean()**.5 for n, e in squared.items()}
+    squared = {n: (f.forecast - f.actual) ** 2 for n, f in at.items()} | {
+        "persistence": (lambda f: (f.persistence - f.actual) ** 2)(next(iter(at.values())))
+    }
+    rmse = {n: e.mean() ** 0.5 for n, e in squared.items()}
     p = lambda n, m: np.nan if n == m else diebold_mariano(squared[n] - squared[m], horizon)
-    return pd.DataFrame({n: {'quarters': len(shared), 'RMSE': rmse[n], 'to persistence': rmse[n]/rmse['persistence'], 'p': p(n, 'persistence'),
-                             'to momentum': rmse[n]/rmse[momentum], 'p (momentum)': p(n, momentum)} for n in squared}).T.sort_values('RMSE')
+    return pd.DataFrame(
+        {
+            n: {
+                "quarters": len(shared),
+                "RMSE": rmse[n],
+                "to persistence": rmse[n] / rmse["persistence"],
+                "p": p(n, "persistence"),
+                "to momentum": rmse[n] / rmse[momentum],
+                "p (momentum)": p(n, momentum),
+            }
+            for n in squared
+        }
+    ).T.sort_values("RMSE")
 
 # %% ../nbs/12_macro.ipynb #17c1fe55
 @dataclass
 class Satellite:
     "A fitted satellite model."
-    spec:Specification
-    fit:object                # results of statsmodels, errors robust to autocorrelation
-    y:pd.Series               # log-odds
-    X:pd.DataFrame
 
-    def project(self,
-        path:pd.DataFrame,    # drivers of the quarters to come
-        coefficients=None,    # default: the estimates
-        shocks=None           # one a quarter; default: none
-    )->pd.Series:             # the rate, in %
+    spec: Specification
+    fit: object  # results of statsmodels, errors robust to autocorrelation
+    y: pd.Series  # log-odds
+    X: pd.DataFrame
+
+    def project(
+        self,
+        path: pd.DataFrame,  # drivers of the quarters to come
+        coefficients=None,  # default: the estimates
+        shocks=None,  # one a quarter; default: none
+    ) -> pd.Series:  # the rate, in %
         "Follow a path quarter by quarter."
-        b = pd.Series(self.fit.params if coefficients is None else coefficients, index=self.fit.model.exog_names)
-        X, level, change = pd.concat([self.X, path])[list(self.spec.drivers)], self.y.iloc[-1], list(self.y.diff().iloc[-4:])
+        b = pd.Series(
+            self.fit.params if coefficients is None else coefficients,
+            index=self.fit.model.exog_names,
+        )
+        X, level, change = (
+            pd.concat([self.X, path])[list(self.spec.drivers)],
+            self.y.iloc[-1],
+            list(self.y.diff().iloc[-4:]),
+        )
         rates = {}
         for i, q in enumerate(path.index):
             at = X.index.get_loc(q)
-            row = [1, *(X[d].iloc[at - k] for d in self.spec.drivers for k in range(self.spec.lags)), *(change[-1 - k] for k in range(self.spec.momentum))]
+            row = [
+                1,
+                *(X[d].iloc[at - k] for d in self.spec.drivers for k in range(self.spec.lags)),
+                *(change[-1 - k] for k in range(self.spec.momentum)),
+            ]
             change.append(float(np.dot(row, b)) + (0 if shocks is None else shocks[i]))
             level += change[-1]
-            rates[q] = 100*expit(level)
+            rates[q] = 100 * expit(level)
         return pd.Series(rates)
 
-    def intervals(self,
-        path:pd.DataFrame,    # see `project`
-        draws:int=400,
-        level:float=.90,
-        seed:int=0
-    )->pd.DataFrame:          # by quarter: middle, low, high, in %
+    def intervals(
+        self,
+        path: pd.DataFrame,  # see `project`
+        draws: int = 400,
+        level: float = 0.90,
+        seed: int = 0,
+    ) -> pd.DataFrame:  # by quarter: middle, low, high, in %
         "Percentiles over refitted models and drawn shocks."
         rows = np.column_stack([self.fit.model.endog, self.fit.model.exog])
         rng, paths = np.random.default_rng(seed), []
         for (again,), _ in StationaryBootstrap(8, rows, seed=seed).bootstrap(draws):
             b = np.linalg.lstsq(again[:, 1:], again[:, 0], rcond=None)[0]
             paths.append(self.project(path, b, rng.choice(self.fit.resid, len(path))))
-        tail = (1 - level)/2
-        return pd.DataFrame(np.quantile(paths, [.5, tail, 1 - tail], axis=0).T, index=path.index, columns=['middle', 'low', 'high'])
+        tail = (1 - level) / 2
+        return pd.DataFrame(
+            np.quantile(paths, [0.5, tail, 1 - tail], axis=0).T,
+            index=path.index,
+            columns=["middle", "low", "high"],
+        )
 
 # %% ../nbs/12_macro.ipynb #9b4a17a3
 def fit_satellite(
-    y:pd.Series,              # log-odds, by quarter
-    X:pd.DataFrame,           # see `drivers`
-    spec:Specification
-)->Satellite:
+    y: pd.Series,  # log-odds, by quarter
+    X: pd.DataFrame,  # see `drivers`
+    spec: Specification,
+) -> Satellite:
     "Least squares on changes, Newey-West errors over four quarters."
-    rows = pd.concat([y.diff().rename('change'), spec.design(y, X, own_from=1)], axis=1).dropna()
-    model = sm.OLS(rows.change, sm.add_constant(rows.drop(columns='change'), has_constant='add'))
-    return Satellite(spec, model.fit(cov_type='HAC', cov_kwds={'maxlags': 4, 'use_correction': True}), y, X)
+    rows = pd.concat([y.diff().rename("change"), spec.design(y, X, own_from=1)], axis=1).dropna()
+    model = sm.OLS(rows.change, sm.add_constant(rows.drop(columns="change"), has_constant="add"))
+    return Satellite(
+        spec, model.fit(cov_type="HAC", cov_kwds={"maxlags": 4, "use_correction": True}), y, X
+    )
 
-def diagnostics(
-    satellite:Satellite
-)->pd.DataFrame:              # test, p-value or statistic, what it says
+
+def diagnostics(satellite: Satellite) -> pd.DataFrame:  # test, p-value or statistic, what it says
     "What the residuals admit."
     fit = satellite.fit
-    lb, bp, jb, (_, cusum, _) = acorr_ljungbox(fit.resid, lags=[4]).lb_pvalue.iloc[0], het_breuschpagan(fit.resid, fit.model.exog)[1], jarque_bera(fit.resid)[1], breaks_cusumolsresid(fit.resid, ddof=len(fit.params))
-    rows = [('Ljung-Box, 4 quarters', lb, 'no autocorrelation left', 'autocorrelation left: the robust errors are needed'), ('Breusch-Pagan', bp, 'even variance', 'uneven variance: the robust errors are needed'),
-            ('Jarque-Bera', jb, 'normal residuals', 'heavy tails: intervals come from the bootstrap, not from a normal law'), ('CUSUM', cusum, 'no break found', 'a break: the coefficients did not hold')]
-    return pd.DataFrame([{'test': t, 'p': p, 'says': good if p > .05 else bad} for t, p, good, bad in rows]).set_index('test')
+    lb, bp, jb, (_, cusum, _) = (
+        acorr_ljungbox(fit.resid, lags=[4]).lb_pvalue.iloc[0],
+        het_breuschpagan(fit.resid, fit.model.exog)[1],
+        jarque_bera(fit.resid)[1],
+        breaks_cusumolsresid(fit.resid, ddof=len(fit.params)),
+    )
+    rows = [
+        (
+            "Ljung-Box, 4 quarters",
+            lb,
+            "no autocorrelation left",
+            "autocorrelation left: the robust errors are needed",
+        ),
+        ("Breusch-Pagan", bp, "even variance", "uneven variance: the robust errors are needed"),
+        (
+            "Jarque-Bera",
+            jb,
+            "normal residuals",
+            "heavy tails: intervals come from the bootstrap, not from a normal law",
+        ),
+        ("CUSUM", cusum, "no break found", "a break: the coefficients did not hold"),
+    ]
+    return pd.DataFrame(
+        [{"test": t, "p": p, "says": good if p > 0.05 else bad} for t, p, good, bad in rows]
+    ).set_index("test")
 
 # %% ../nbs/12_macro.ipynb #9053312b
-def vasicek(p, rho, z): return norm.cdf((norm.ppf(p) - rho**.5*z)/(1 - rho)**.5)    # `point_in_time.conditional_probability`, for arrays
+def vasicek(p, rho, z):
+    return norm.cdf(
+        (norm.ppf(p) - rho**0.5 * z) / (1 - rho) ** 0.5
+    )  # `point_in_time.conditional_probability`, for arrays
+
 
 _GRID = np.linspace(-5, 5, 161)
 _WEIGHT = norm.logpdf(_GRID) - logsumexp(norm.logpdf(_GRID))
+
 
 def _cohort_likelihoods(p, default, cohort, rho):
     "Log-likelihood of every point of the grid, one row a cohort."
@@ -370,242 +596,450 @@ def _cohort_likelihoods(p, default, cohort, rho):
     each = np.where(default[:, None] == 1, np.log(P), np.log1p(-P))
     return pd.DataFrame(each).groupby(np.asarray(cohort)).sum()
 
+
 def factors(
-    p,                        # probability through the cycle, one a loan
-    default,                  # 1 or 0
-    cohort,                   # quarter of origin
-    rho:float                 # asset correlation
-)->pd.DataFrame:              # by cohort: loans, observed, expected, z and its 90 % interval low, high, and ml: z by maximum likelihood, not drawn to 0, for a regression
+    p,  # probability through the cycle, one a loan
+    default,  # 1 or 0
+    cohort,  # quarter of origin
+    rho: float,  # asset correlation
+) -> pd.DataFrame:  # by cohort: loans, observed, expected, z and its 90 % interval low, high, and ml: z by maximum likelihood, not drawn to 0, for a regression
     "The economy of each cohort."
     p, default = np.asarray(p, float), np.asarray(default)
     likelihood = _cohort_likelihoods(p, default, cohort, rho).to_numpy()
     posterior = likelihood + _WEIGHT
     posterior = np.exp(posterior - logsumexp(posterior, axis=1, keepdims=True))
-    table = pd.DataFrame(dict(p=p, default=default)).groupby(np.asarray(cohort)).agg(loans=('p', 'size'), observed=('default', 'mean'), expected=('p', 'mean'))
-    at = lambda share: _GRID[(posterior.cumsum(axis=1) < share).sum(axis=1).clip(max=len(_GRID) - 1)]
-    return table.assign(z=posterior @ _GRID, low=at(.05), high=at(.95), ml=_GRID[likelihood.argmax(axis=1)])
+    table = (
+        pd.DataFrame(dict(p=p, default=default))
+        .groupby(np.asarray(cohort))
+        .agg(loans=("p", "size"), observed=("default", "mean"), expected=("p", "mean"))
+    )
+    at = lambda share: _GRID[
+        (posterior.cumsum(axis=1) < share).sum(axis=1).clip(max=len(_GRID) - 1)
+    ]
+    return table.assign(
+        z=posterior @ _GRID, low=at(0.05), high=at(0.95), ml=_GRID[likelihood.argmax(axis=1)]
+    )
 
 # %% ../nbs/12_macro.ipynb #33deb756
 def asset_correlation(
-    p, default, cohort        # see `factors`
-)->dict:                      # correlation, low, high (95 %, profile likelihood), p_none, factors
+    p,
+    default,
+    cohort,  # see `factors`
+) -> dict:  # correlation, low, high (95 %, profile likelihood), p_none, factors
     "Maximum likelihood of the one-factor model."
     p, default = np.asarray(p, float), np.asarray(default)
-    def total(rho): return float(logsumexp(_cohort_likelihoods(p, default, cohort, rho).to_numpy() + _WEIGHT, axis=1).sum())
-    top = minimize_scalar(lambda r: -total(r), bounds=(1e-5, .4), method='bounded', options={'xatol': 1e-4})
+
+    def total(rho):
+        return float(
+            logsumexp(
+                _cohort_likelihoods(p, default, cohort, rho).to_numpy() + _WEIGHT, axis=1
+            ).sum()
+        )
+
+    top = minimize_scalar(
+        lambda r: -total(r), bounds=(1e-5, 0.4), method="bounded", options={"xatol": 1e-4}
+    )
     rho, best = float(top.x), -float(top.fun)
-    drop = lambda r: total(r) - best + 1.92    # half the 95 % point of a chi-square with one degree
+    drop = lambda r: total(r) - best + 1.92  # half the 95 % point of a chi-square with one degree
     low = brentq(drop, 1e-6, rho, xtol=1e-4) if drop(1e-6) < 0 else 0.0
-    high = brentq(drop, rho, .6, xtol=1e-4)
-    none = norm.sf(max(0, 2*(best - total(1e-9)))**.5)    # the null is at the edge: half a chi-square
-    return {'correlation': rho, 'low': low, 'high': high, 'p_none': float(none), 'factors': factors(p, default, cohort, rho)}
+    high = brentq(drop, rho, 0.6, xtol=1e-4)
+    none = norm.sf(
+        max(0, 2 * (best - total(1e-9))) ** 0.5
+    )  # the null is at the edge: half a chi-square
+    return {
+        "correlation": rho,
+        "low": low,
+        "high": high,
+        "p_none": float(none),
+        "factors": factors(p, default, cohort, rho),
+    }
+
 
 def correlation_of_rate(
-    percent:pd.Series,        # a default or delinquency rate, by quarter
-    draws:int=500,
-    seed:int=0
-)->dict:                      # correlation, low, high (95 %, block bootstrap), mean (%), factor by quarter
+    percent: pd.Series,  # a default or delinquency rate, by quarter
+    draws: int = 500,
+    seed: int = 0,
+) -> dict:  # correlation, low, high (95 %, block bootstrap), mean (%), factor by quarter
     "Moments of the probit of a rate."
-    x = pd.Series(norm.ppf(percent/100), index=percent.index).dropna()
-    share = lambda v: np.var(v, ddof=1)/(1 + np.var(v, ddof=1))
-    again = [share(v) for ((v,), _) in StationaryBootstrap(12, x.to_numpy(), seed=seed).bootstrap(draws)]
+    x = pd.Series(norm.ppf(percent / 100), index=percent.index).dropna()
+    share = lambda v: np.var(v, ddof=1) / (1 + np.var(v, ddof=1))
+    again = [
+        share(v) for ((v,), _) in StationaryBootstrap(12, x.to_numpy(), seed=seed).bootstrap(draws)
+    ]
     rho = share(x)
-    return {'correlation': rho, 'low': np.quantile(again, .025), 'high': np.quantile(again, .975), 'mean': 100*norm.cdf(x.mean()*(1 - rho)**.5), 'factor': (x.mean() - x)/x.std()}
+    return {
+        "correlation": rho,
+        "low": np.quantile(again, 0.025),
+        "high": np.quantile(again, 0.975),
+        "mean": 100 * norm.cdf(x.mean() * (1 - rho) ** 0.5),
+        "factor": (x.mean() - x) / x.std(),
+    }
 
 # %% ../nbs/12_macro.ipynb #156eb0c0
 def ahead(
-    unemployment:pd.Series,   # %, by quarter
-    quarters:int              # 0: the quarter itself
-)->pd.Series:                 # mean over the next quarters, where all of them are known
+    unemployment: pd.Series,  # %, by quarter
+    quarters: int,  # 0: the quarter itself
+) -> pd.Series:  # mean over the next quarters, where all of them are known
     "What a loan granted in a quarter will live through."
-    if quarters == 0: return unemployment
+    if quarters == 0:
+        return unemployment
     return unemployment[::-1].rolling(quarters).mean()[::-1].shift(-1)
+
 
 @dataclass
 class Link:
     "The factor as a straight line of the unemployment to come."
-    quarters:int              # see `ahead`
-    fit:object                # results of statsmodels
-    errors:pd.Series          # out-of-sample squared error by candidate `quarters`
 
-    def factor(self,
-        unemployment,         # path, %: its first `quarters` count
-        coefficients=None     # default: the estimates
-    )->float:
+    quarters: int  # see `ahead`
+    fit: object  # results of statsmodels
+    errors: pd.Series  # out-of-sample squared error by candidate `quarters`
+
+    def factor(
+        self,
+        unemployment,  # path, %: its first `quarters` count
+        coefficients=None,  # default: the estimates
+    ) -> float:
         a, b = self.fit.params if coefficients is None else coefficients
-        return float(a + b*np.mean(np.asarray(unemployment, float)[:max(self.quarters, 1)]))
+        return float(a + b * np.mean(np.asarray(unemployment, float)[: max(self.quarters, 1)]))
 
-    def coefficients(self, draws:int=400, seed:int=0)->np.ndarray:
+    def coefficients(self, draws: int = 400, seed: int = 0) -> np.ndarray:
         "Block-bootstrap draws of the line."
         rows = np.column_stack([self.fit.model.wendog, self.fit.model.wexog])
-        return np.array([np.linalg.lstsq(v[:, 1:], v[:, 0], rcond=None)[0] for ((v,), _) in StationaryBootstrap(6, rows, seed=seed).bootstrap(draws)])
+        return np.array(
+            [
+                np.linalg.lstsq(v[:, 1:], v[:, 0], rcond=None)[0]
+                for ((v,), _) in StationaryBootstrap(6, rows, seed=seed).bootstrap(draws)
+            ]
+        )
+
 
 def link(
-    z:pd.Series,              # factor by quarter of origin: `ml` of `factors`
-    unemployment:pd.Series,   # %, by quarter
-    loans:pd.Series|None=None,    # of each cohort: its weight
-    candidates:Sequence[int]=(0, 2, 4, 6, 8)
-)->Link:
+    z: pd.Series,  # factor by quarter of origin: `ml` of `factors`
+    unemployment: pd.Series,  # %, by quarter
+    loans: pd.Series | None = None,  # of each cohort: its weight
+    candidates: Sequence[int] = (0, 2, 4, 6, 8),
+) -> Link:
     "Fit the line; `quarters` by leave-one-year-out."
-    weight = pd.Series(1.0, z.index) if loans is None else loans/loans.mean()
-    def rows(h): return pd.concat([z.rename('z'), ahead(unemployment, h).rename('u'), weight.rename('w')], axis=1).dropna()
+    weight = pd.Series(1.0, z.index) if loans is None else loans / loans.mean()
+
+    def rows(h):
+        return pd.concat(
+            [z.rename("z"), ahead(unemployment, h).rename("u"), weight.rename("w")], axis=1
+        ).dropna()
+
     shared, errors = rows(max(candidates)).index, {}
     for h in candidates:
         r, e = rows(h).loc[shared], []
         for year in sorted(set(shared.year)):
             out = r.index.year == year
-            e += list(r.w[out]*(r.z[out] - np.polyval(np.polyfit(r.u[~out], r.z[~out], 1, w=r.w[~out]**.5), r.u[out]))**2)
+            e += list(
+                r.w[out]
+                * (
+                    r.z[out]
+                    - np.polyval(np.polyfit(r.u[~out], r.z[~out], 1, w=r.w[~out] ** 0.5), r.u[out])
+                )
+                ** 2
+            )
         errors[h] = np.mean(e)
     h = min(errors, key=errors.get)
     r = rows(h)
-    fit = sm.WLS(r.z.to_numpy(), np.column_stack([np.ones(len(r)), r.u]), r.w.to_numpy()).fit(cov_type='HAC', cov_kwds={'maxlags': 4, 'use_correction': True})
+    fit = sm.WLS(r.z.to_numpy(), np.column_stack([np.ones(len(r)), r.u]), r.w.to_numpy()).fit(
+        cov_type="HAC", cov_kwds={"maxlags": 4, "use_correction": True}
+    )
     return Link(h, fit, pd.Series(errors))
 
 # %% ../nbs/12_macro.ipynb #bd251328
-PUBLISHED = {'peak': 10.0, 'rise': 5.9, 'eba_rise': 6.1}    # %, points: announcements of the Federal Reserve (5 February 2025) and of the EBA (20 January 2025)
-HORIZON = 13                  # quarters of a scenario
+PUBLISHED = {
+    "peak": 10.0,
+    "rise": 5.9,
+    "eba_rise": 6.1,
+}  # %, points: announcements of the Federal Reserve (5 February 2025) and of the EBA (20 January 2025)
+HORIZON = 13  # quarters of a scenario
+
 
 def scenarios(
-    last:float,               # %, unemployment before the first quarter
-    data_dir:str|Path|None=None    # see `shared_dir`
-)->dict[str, dict]:           # name to {libelle, label, source, unemployment: path in %}
+    last: float,  # %, unemployment before the first quarter
+    data_dir: str | Path | None = None,  # see `shared_dir`
+) -> dict[str, dict]:  # name to {libelle, label, source, unemployment: path in %}
     "Paths of unemployment."
-    folder, start = shared_dir(data_dir), PUBLISHED['peak'] - PUBLISHED['rise']
-    stylised = start + np.minimum(np.arange(1, HORIZON + 1)/7, 1)*PUBLISHED['rise'] - .4*np.maximum(np.arange(1, HORIZON + 1) - 7, 0)
-    severe = pd.read_csv(folder/'fed_2025_severely_adverse_domestic.csv')['Unemployment rate'].to_numpy(float) if folder else stylised
-    fed = 'Federal Reserve, 2025 stress test, severely adverse scenario, as published' if folder else 'stylised: the peak of 10 % and the rise of 5.9 points that the Federal Reserve announced for 2025, on straight lines'
-    ramp = last + PUBLISHED['eba_rise']*np.minimum(np.arange(1, HORIZON + 1)/12, 1)
-    return {'base': dict(libelle='chômage inchangé', label='unemployment unchanged', source=f'stylised: {last:.1f} %, without change', unemployment=np.full(HORIZON, last)),
-            'adverse': dict(libelle='récession modérée', label='moderate recession', source='stylised: half of the severely adverse rise (the Federal Reserve has published no adverse path since 2019)',
-                            unemployment=last + (severe - start)/2),
-            'severe': dict(libelle='récession grave', label='severely adverse', source=fed, unemployment=severe),
-            'eba': dict(libelle='scénario adverse de l’ABE', label='EBA adverse', source='stylised: the rise of 6.1 points to 2027 that the EBA announced for its 2025 exercise, on a straight line', unemployment=ramp)}
+    folder, start = shared_dir(data_dir), PUBLISHED["peak"] - PUBLISHED["rise"]
+    stylised = (
+        start
+        + np.minimum(np.arange(1, HORIZON + 1) / 7, 1) * PUBLISHED["rise"]
+        - 0.4 * np.maximum(np.arange(1, HORIZON + 1) - 7, 0)
+    )
+    severe = (
+        pd.read_csv(folder / "fed_2025_severely_adverse_domestic.csv")[
+            "Unemployment rate"
+        ].to_numpy(float)
+        if folder
+        else stylised
+    )
+    fed = (
+        "Federal Reserve, 2025 stress test, severely adverse scenario, as published"
+        if folder
+        else "stylised: the peak of 10 % and the rise of 5.9 points that the Federal Reserve announced for 2025, on straight lines"
+    )
+    ramp = last + PUBLISHED["eba_rise"] * np.minimum(np.arange(1, HORIZON + 1) / 12, 1)
+    return {
+        "base": dict(
+            libelle="chômage inchangé",
+            label="unemployment unchanged",
+            source=f"stylised: {last:.1f} %, without change",
+            unemployment=np.full(HORIZON, last),
+        ),
+        "adverse": dict(
+            libelle="récession modérée",
+            label="moderate recession",
+            source="stylised: half of the severely adverse rise (the Federal Reserve has published no adverse path since 2019)",
+            unemployment=last + (severe - start) / 2,
+        ),
+        "severe": dict(
+            libelle="récession grave", label="severely adverse", source=fed, unemployment=severe
+        ),
+        "eba": dict(
+            libelle="scénario adverse de l’ABE",
+            label="EBA adverse",
+            source="stylised: the rise of 6.1 points to 2027 that the EBA announced for its 2025 exercise, on a straight line",
+            unemployment=ramp,
+        ),
+    }
 
 # %% ../nbs/12_macro.ipynb #a59379cb
 def scenario_part(
-    p, default, cohort,       # see `factors`; the cohort is a quarter
-    unemployment:pd.Series,   # %, by quarter
-    data_dir:str|Path|None=None,    # see `shared_dir`
-    last:float|None=None      # %, where the stylised paths start; default: the mean over the cohorts, the climate that the scorer has learnt
-)->tuple[dict, Link, dict]:   # content of macro.json; the line and the correlation that it rests on
+    p,
+    default,
+    cohort,  # see `factors`; the cohort is a quarter
+    unemployment: pd.Series,  # %, by quarter
+    data_dir: str | Path | None = None,  # see `shared_dir`
+    last: float
+    | None = None,  # %, where the stylised paths start; default: the mean over the cohorts, the climate that the scorer has learnt
+) -> tuple[
+    dict, Link, dict
+]:  # content of macro.json; the line and the correlation that it rests on
     "The scenarios of a model version."
-    cohort = pd.PeriodIndex(cohort, freq='Q')
-    if cohort.nunique() < 12: raise ValueError(f"the loans come from {cohort.nunique()} quarters; at least 12 are needed to tell an economy from chance")
+    cohort = pd.PeriodIndex(cohort, freq="Q")
+    if cohort.nunique() < 12:
+        raise ValueError(
+            f"the loans come from {cohort.nunique()} quarters; at least 12 are needed to tell an economy from chance"
+        )
     missing = [str(q) for q in cohort.unique().sort_values() if q not in unemployment.index]
-    if missing: raise ValueError(f"unemployment is not known for {', '.join(missing[:4])}: give every quarter from {cohort.min()} on")
+    if missing:
+        raise ValueError(
+            f"unemployment is not known for {', '.join(missing[:4])}: give every quarter from {cohort.min()} on"
+        )
     found = asset_correlation(p, default, cohort.astype(str))
-    f = found['factors'].set_axis(pd.PeriodIndex(found['factors'].index, freq='Q'))
-    line, rho = link(f.ml, unemployment, f.loans), found['correlation']
-    paths = scenarios(float(unemployment.loc[cohort.min():cohort.max()].mean()) if last is None else last, data_dir)
-    named = {n: {'facteur': (z := line.factor(s['unemployment'])), 'libelle': s['libelle'], 'label': s['label'], 'source': s['source'], 'chomage': [float(u) for u in s['unemployment']],
-                 'cinq_pour_cent': float(vasicek(.05, rho, z))} for n, s in paths.items()}
-    return {'correlation': rho, 'correlation_low': found['low'], 'correlation_high': found['high'], 'quarters': len(f), 'quarters_ahead': line.quarters,
-            'line': [float(c) for c in line.fit.params], 'scenarios': named}, line, found
+    f = found["factors"].set_axis(pd.PeriodIndex(found["factors"].index, freq="Q"))
+    line, rho = link(f.ml, unemployment, f.loans), found["correlation"]
+    paths = scenarios(
+        float(unemployment.loc[cohort.min() : cohort.max()].mean()) if last is None else last,
+        data_dir,
+    )
+    named = {
+        n: {
+            "facteur": (z := line.factor(s["unemployment"])),
+            "libelle": s["libelle"],
+            "label": s["label"],
+            "source": s["source"],
+            "chomage": [float(u) for u in s["unemployment"]],
+            "cinq_pour_cent": float(vasicek(0.05, rho, z)),
+        }
+        for n, s in paths.items()
+    }
+    return (
+        {
+            "correlation": rho,
+            "correlation_low": found["low"],
+            "correlation_high": found["high"],
+            "quarters": len(f),
+            "quarters_ahead": line.quarters,
+            "line": [float(c) for c in line.fit.params],
+            "scenarios": named,
+        },
+        line,
+        found,
+    )
 
 # %% ../nbs/12_macro.ipynb #82cb32fa
-SICR, LGD, WEIGHTS = 2.0, .45, {'base': .6, 'adverse': .3, 'severe': .1}    # assumptions of the report
+SICR, LGD, WEIGHTS = (
+    2.0,
+    0.45,
+    {"base": 0.6, "adverse": 0.3, "severe": 0.1},
+)  # assumptions of the report
+
 
 def default_timing(
-    fraction,                 # share of its term at which each defaulted loan defaulted
-    points:int=101
-)->np.ndarray:                # cumulated share of the defaults at 0, .01, ..., 1 of the term
+    fraction,  # share of its term at which each defaulted loan defaulted
+    points: int = 101,
+) -> np.ndarray:  # cumulated share of the defaults at 0, .01, ..., 1 of the term
     "When in its life a loan that defaults does so."
-    return np.searchsorted(np.sort(np.clip(fraction, 0, 1)), np.linspace(0, 1, points), side='right')/len(fraction)
+    return np.searchsorted(
+        np.sort(np.clip(fraction, 0, 1)), np.linspace(0, 1, points), side="right"
+    ) / len(fraction)
 
-def _until(timing, share): return np.interp(np.clip(share, 0, 1), np.linspace(0, 1, len(timing)), timing)
+
+def _until(timing, share):
+    return np.interp(np.clip(share, 0, 1), np.linspace(0, 1, len(timing)), timing)
+
 
 def remaining(
-    p,                        # probability of default over the whole life
-    age,                      # months since the grant
-    term,                     # months
-    timing                    # from `default_timing`
-)->tuple[np.ndarray, np.ndarray]:    # over the next twelve months, over the rest of the life; given no default yet
+    p,  # probability of default over the whole life
+    age,  # months since the grant
+    term,  # months
+    timing,  # from `default_timing`
+) -> tuple[
+    np.ndarray, np.ndarray
+]:  # over the next twelve months, over the rest of the life; given no default yet
     "What is left of a probability."
-    now, year = _until(timing, age/term), _until(timing, (age + 12)/term)
-    alive = 1 - p*now
-    return p*(year - now)/alive, p*(1 - now)/alive
+    now, year = _until(timing, age / term), _until(timing, (age + 12) / term)
+    alive = 1 - p * now
+    return p * (year - now) / alive, p * (1 - now) / alive
+
 
 def balance(
-    amount, rate, term, age   # euros, % a year, months, months
-)->np.ndarray:                # euros
+    amount,
+    rate,
+    term,
+    age,  # euros, % a year, months, months
+) -> np.ndarray:  # euros
     "What is still owed on an annuity."
-    r = np.maximum(np.asarray(rate, float), 1e-6)/1200
-    return amount*np.clip((1 - (1 + r)**-np.maximum(term - age, 0))/(1 - (1 + r)**-np.asarray(term, float)), 0, 1)
+    r = np.maximum(np.asarray(rate, float), 1e-6) / 1200
+    return amount * np.clip(
+        (1 - (1 + r) ** -np.maximum(term - age, 0)) / (1 - (1 + r) ** -np.asarray(term, float)),
+        0,
+        1,
+    )
 
 # %% ../nbs/12_macro.ipynb #ff5ceb06
 def credit_loss(
-    book:pd.DataFrame,        # p, montant, taux_annuel, duree_mois, age: the loans that run
-    timing:np.ndarray,        # see `default_timing`
-    rho:float,
-    factor:Mapping[str, float],    # scenario to z
-    weights:Mapping[str, float]=WEIGHTS,
-    lgd:float=LGD,
-    sicr:float=SICR
-)->tuple[pd.DataFrame, pd.DataFrame]:    # one row a loan: stage, and a column a scenario with its loss (euros); one row a scenario: pd_12m, loss, and share in stage 2 were it certain
+    book: pd.DataFrame,  # p, montant, taux_annuel, duree_mois, age: the loans that run
+    timing: np.ndarray,  # see `default_timing`
+    rho: float,
+    factor: Mapping[str, float],  # scenario to z
+    weights: Mapping[str, float] = WEIGHTS,
+    lgd: float = LGD,
+    sicr: float = SICR,
+) -> tuple[
+    pd.DataFrame, pd.DataFrame
+]:  # one row a loan: stage, and a column a scenario with its loss (euros); one row a scenario: pd_12m, loss, and share in stage 2 were it certain
     "Stages and expected credit loss, by scenario and weighted."
-    year, life = remaining(book.p.to_numpy(), book.age.to_numpy(), book.duree_mois.to_numpy(), timing)
-    owed, half = (balance(book.montant, book.taux_annuel, book.duree_mois, book.age + k).to_numpy() for k in (0, 6))
-    discount = lambda months: (1 + book.taux_annuel.to_numpy()/100)**(-months/12)
+    year, life = remaining(
+        book.p.to_numpy(), book.age.to_numpy(), book.duree_mois.to_numpy(), timing
+    )
+    owed, half = (
+        balance(book.montant, book.taux_annuel, book.duree_mois, book.age + k).to_numpy()
+        for k in (0, 6)
+    )
+    discount = lambda months: (1 + book.taux_annuel.to_numpy() / 100) ** (-months / 12)
     left = (book.duree_mois - book.age).to_numpy()
     life_pd = {s: vasicek(life, rho, z) for s, z in factor.items()}
     year_pd = {s: np.minimum(life_pd[s], vasicek(year, rho, z)) for s, z in factor.items()}
-    weighted = sum(w*life_pd[s] for s, w in weights.items())
-    stage = np.where(weighted > sicr*life, 2, 1)
-    middle = balance(book.montant, book.taux_annuel, book.duree_mois, book.age + left/3).to_numpy()    # where the defaults of a life fall, about
-    loss = lambda s, st: lgd*np.where(st == 2, life_pd[s]*middle*discount(left/3), year_pd[s]*half*discount(6))
-    loans = pd.DataFrame({'stage': stage, 'owed': owed} | {s: loss(s, stage) for s in factor}, index=book.index)
-    loans['weighted'] = sum(w*loans[s] for s, w in weights.items())
-    alone = {s: np.where(life_pd[s] > sicr*life, 2, 1) for s in factor}
-    return loans, pd.DataFrame({s: {'z': factor[s], 'pd_12m': (year_pd[s]*owed).sum()/owed.sum(), 'loss': loss(s, alone[s]).sum(), 'stage_2': owed[alone[s] == 2].sum()/owed.sum()} for s in factor}).T
+    weighted = sum(w * life_pd[s] for s, w in weights.items())
+    stage = np.where(weighted > sicr * life, 2, 1)
+    middle = balance(
+        book.montant, book.taux_annuel, book.duree_mois, book.age + left / 3
+    ).to_numpy()  # where the defaults of a life fall, about
+    loss = lambda s, st: (
+        lgd
+        * np.where(
+            st == 2, life_pd[s] * middle * discount(left / 3), year_pd[s] * half * discount(6)
+        )
+    )
+    loans = pd.DataFrame(
+        {"stage": stage, "owed": owed} | {s: loss(s, stage) for s in factor}, index=book.index
+    )
+    loans["weighted"] = sum(w * loans[s] for s, w in weights.items())
+    alone = {s: np.where(life_pd[s] > sicr * life, 2, 1) for s in factor}
+    return loans, pd.DataFrame(
+        {
+            s: {
+                "z": factor[s],
+                "pd_12m": (year_pd[s] * owed).sum() / owed.sum(),
+                "loss": loss(s, alone[s]).sum(),
+                "stage_2": owed[alone[s] == 2].sum() / owed.sum(),
+            }
+            for s in factor
+        }
+    ).T
 
 # %% ../nbs/12_macro.ipynb #dc69269f
 def reverse_stress(
-    loss:Callable[[float], float],    # loss as a function of peak unemployment, increasing
-    limit:float,
-    low:float,
-    high:float=30.0           # %, where the search ends
-)->float|None:                # %, None where not even `high` breaks the limit
+    loss: Callable[[float], float],  # loss as a function of peak unemployment, increasing
+    limit: float,
+    low: float,
+    high: float = 30.0,  # %, where the search ends
+) -> float | None:  # %, None where not even `high` breaks the limit
     "The peak of unemployment at which the loss reaches the limit."
-    if loss(low) >= limit: return low
-    return brentq(lambda u: loss(u) - limit, low, high, xtol=.01) if loss(high) > limit else None
+    if loss(low) >= limit:
+        return low
+    return brentq(lambda u: loss(u) - limit, low, high, xtol=0.01) if loss(high) > limit else None
+
 
 def transition(
-    p_before, p_after,        # probabilities of the same loans
-    classes:Sequence          # [[name, upper bound], ...]
-)->pd.DataFrame:              # rows: class before; columns: class after; shares of the row
+    p_before,
+    p_after,  # probabilities of the same loans
+    classes: Sequence,  # [[name, upper bound], ...]
+) -> pd.DataFrame:  # rows: class before; columns: class after; shares of the row
     "Rating migration between two economies."
     names, bounds = [c[0] for c in classes], [c[1] for c in classes[:-1]]
-    at = lambda p: pd.Categorical.from_codes(np.searchsorted(bounds, p, side='left'), names, ordered=True)
-    return pd.crosstab(pd.Series(at(p_before), name='through the cycle'), pd.Series(at(p_after), name='under the scenario'), normalize='index', dropna=False)
+    at = lambda p: pd.Categorical.from_codes(
+        np.searchsorted(bounds, p, side="left"), names, ordered=True
+    )
+    return pd.crosstab(
+        pd.Series(at(p_before), name="through the cycle"),
+        pd.Series(at(p_after), name="under the scenario"),
+        normalize="index",
+        dropna=False,
+    )
 
 # %% ../nbs/12_macro.ipynb #f07d3192
-US_RECESSIONS = (('1990Q4', '1991Q1'), *RECESSIONS)    # NBER, first and last quarter
+US_RECESSIONS = (("1990Q4", "1991Q1"), *RECESSIONS)  # NBER, first and last quarter
+
 
 @_styled
 def panels_figure(
-    panels:Sequence[tuple],   # (title, unit, {label: series, or frame with middle, low and high}), one a panel
-    source:str,               # under the figure
-    recessions:Sequence=US_RECESSIONS,
-    columns:int=2,
-    height:float=2.6
-)->Figure:
+    panels: Sequence[
+        tuple
+    ],  # (title, unit, {label: series, or frame with middle, low and high}), one a panel
+    source: str,  # under the figure
+    recessions: Sequence = US_RECESSIONS,
+    columns: int = 2,
+    height: float = 2.6,
+) -> Figure:
     "Time series side by side."
-    rows = -(-len(panels)//columns)
-    fig, axes = plt.subplots(rows, columns, figsize=(9.2, height*rows + .2), dpi=110, squeeze=False)
-    for ax in axes.flat[len(panels):]: ax.set_visible(False)
+    rows = -(-len(panels) // columns)
+    fig, axes = plt.subplots(
+        rows, columns, figsize=(9.2, height * rows + 0.2), dpi=110, squeeze=False
+    )
+    for ax in axes.flat[len(panels) :]:
+        ax.set_visible(False)
     for ax, (title, unit, lines) in zip(axes.flat, panels):
-        for (label, line), colour in zip(lines.items(), (BLUE, RED, GREY, '#4c956c', '#8e6c8a')):
-            x = line.index.to_timestamp(how='end')
+        for (label, line), colour in zip(lines.items(), (BLUE, RED, GREY, "#4c956c", "#8e6c8a")):
+            x = line.index.to_timestamp(how="end")
             if isinstance(line, pd.DataFrame):
-                ax.fill_between(x, line.low, line.high, color=colour, alpha=.18, lw=0)
+                ax.fill_between(x, line.low, line.high, color=colour, alpha=0.18, lw=0)
                 line = line.middle
             ax.plot(x, line, color=colour, lw=1.5, label=label)
         low, high = ax.get_xlim()
-        for a, b in recessions: ax.axvspan(pd.Period(a, 'Q').start_time, pd.Period(b, 'Q').end_time, color='.5', alpha=.2, lw=0)
+        for a, b in recessions:
+            ax.axvspan(
+                pd.Period(a, "Q").start_time,
+                pd.Period(b, "Q").end_time,
+                color=".5",
+                alpha=0.2,
+                lw=0,
+            )
         ax.set(title=title, ylabel=unit, xlim=(low, high))
         ax.xaxis.set_major_locator(ticks := AutoDateLocator(minticks=3, maxticks=6))
         ax.xaxis.set_major_formatter(ConciseDateFormatter(ticks, show_offset=False))
-        if len(lines) > 1 or '' not in lines: ax.legend(frameon=False, loc='best')
-    fig.text(.01, .005, f"{'Shaded: recessions (NBER). ' if recessions else ''}{source}", fontsize=7, color=GREY)
-    fig.tight_layout(rect=(0, .03, 1, 1))
+        if len(lines) > 1 or "" not in lines:
+            ax.legend(frameon=False, loc="best")
+    fig.text(
+        0.01,
+        0.005,
+        f"{'Shaded: recessions (NBER). ' if recessions else ''}{source}",
+        fontsize=7,
+        color=GREY,
+    )
+    fig.tight_layout(rect=(0, 0.03, 1, 1))
     return fig

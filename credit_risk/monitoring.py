@@ -22,156 +22,308 @@ from .features import FEATURES, feature_table
 from .pipeline import profile
 
 # %% ../nbs/14d_monitoring.ipynb #e27cde38
-ALPHA = .01                       # chance that a report on unchanged applications calls anything
-QUESTIONS = ('features', 'answers', 'new codes', 'missing facts', 'alert rate', 'calibration', 'discrimination')
-LEAST = {'applications': 200, 'loans': 100, 'expected_defaults': 5}
-MATTERS = {'psi': .10, 'missing': .05, 'alert_factor': 1.5, 'default_factor': 1.2, 'auc': .03}
+ALPHA = 0.01  # chance that a report on unchanged applications calls anything
+QUESTIONS = (
+    "features",
+    "answers",
+    "new codes",
+    "missing facts",
+    "alert rate",
+    "calibration",
+    "discrimination",
+)
+LEAST = {"applications": 200, "loans": 100, "expected_defaults": 5}
+MATTERS = {"psi": 0.10, "missing": 0.05, "alert_factor": 1.5, "default_factor": 1.2, "auc": 0.03}
 
 # %% ../nbs/14d_monitoring.ipynb #227dafeb
 @dataclass(frozen=True)
 class Sample:
     "The answers of one version in a time."
-    X:pd.DataFrame            # features
-    answers:pd.DataFrame      # probabilite_defaut, surprise, atypique, classe, default (1, 0, or NaN before the outcome is known)
-    others:int                # answers of other versions in that time, left out
 
-_LOAN = ('client_id', 'date_demande', 'montant', 'duree_mois')
+    X: pd.DataFrame  # features
+    answers: pd.DataFrame  # probabilite_defaut, surprise, atypique, classe, default (1, 0, or NaN before the outcome is known)
+    others: int  # answers of other versions in that time, left out
+
+
+_LOAN = ("client_id", "date_demande", "montant", "duree_mois")
+
 
 def read_sample(
-    version:str,                     # of the model
-    database_url:str|None=None,      # see `database.database_url`
-    since:str='0000',                # ISO date, the first
-    until:str='9999'                 # ISO date, after the last
-)->Sample:
+    version: str,  # of the model
+    database_url: str | None = None,  # see `database.database_url`
+    since: str = "0000",  # ISO date, the first
+    until: str = "9999",  # ISO date, after the last
+) -> Sample:
     "The decisions of a version, with the outcomes that are known."
     with connect(database_url).connect() as connection:
         rows = list(read_decisions(connection, since, until))
-        known = {tuple(o[n] for n in _LOAN): o['statut_pret'] for o in read_outcomes(connection) if o['matured']}
-    mine, found = [r for r in rows if r['modele_version'] == version], {}
+        known = {
+            tuple(o[n] for n in _LOAN): o["statut_pret"]
+            for o in read_outcomes(connection)
+            if o["matured"]
+        }
+    mine, found = [r for r in rows if r["modele_version"] == version], {}
     for i, r in enumerate(mine):
-        facts = dossier_from_json({n: r['dossier'].get(n) for n in FIELDS})
-        loan = (r['dossier'].get('client_id'), *(facts[n] for n in _LOAN[1:]))
-        result = r['resultat']
-        found[loan if loan[0] else i] = facts, {'probabilite_defaut': result['probabilite_defaut'], 'surprise': result['anomalie']['score'], 'atypique': result['anomalie']['est_atypique'],
-                                                'classe': result['classe_risque'], 'default': {'Défaut': 1.0, 'Remboursé': 0.0}.get(known.get(loan), np.nan)}
-    columns = ['probabilite_defaut', 'surprise', 'atypique', 'classe', 'default']
-    return Sample(feature_table(f for f, _ in found.values()), pd.DataFrame([a for _, a in found.values()], columns=columns), len(rows) - len(mine))
+        facts = dossier_from_json({n: r["dossier"].get(n) for n in FIELDS})
+        loan = (r["dossier"].get("client_id"), *(facts[n] for n in _LOAN[1:]))
+        result = r["resultat"]
+        found[loan if loan[0] else i] = (
+            facts,
+            {
+                "probabilite_defaut": result["probabilite_defaut"],
+                "surprise": result["anomalie"]["score"],
+                "atypique": result["anomalie"]["est_atypique"],
+                "classe": result["classe_risque"],
+                "default": {"Défaut": 1.0, "Remboursé": 0.0}.get(known.get(loan), np.nan),
+            },
+        )
+    columns = ["probabilite_defaut", "surprise", "atypique", "classe", "default"]
+    return Sample(
+        feature_table(f for f, _ in found.values()),
+        pd.DataFrame([a for _, a in found.values()], columns=columns),
+        len(rows) - len(mine),
+    )
 
 # %% ../nbs/14d_monitoring.ipynb #1c1df045
 def _cells(before, now):
     "Counts of two profiles of a column, cell by cell; missing is a cell, rare codes are one."
-    if 'counts' in before: a, b = np.array(before['counts'] + [before['missing']]), np.array(now['counts'] + [now['missing']])
+    if "counts" in before:
+        a, b = (
+            np.array(before["counts"] + [before["missing"]]),
+            np.array(now["counts"] + [now["missing"]]),
+        )
     else:
-        codes = sorted(set(before['codes']) | set(now['codes']))
-        a, b = (np.array([p['codes'].get(c, 0) for c in codes] + [p['missing']]) for p in (before, now))
+        codes = sorted(set(before["codes"]) | set(now["codes"]))
+        a, b = (
+            np.array([p["codes"].get(c, 0) for c in codes] + [p["missing"]]) for p in (before, now)
+        )
         rare = a + b < 20
         a, b = (np.r_[v[~rare], v[rare].sum()] for v in (a, b))
     kept = a + b > 0
     return a[kept], b[kept]
 
+
 def _psi(a, b):
-    p, q = (a + .5)/(a + .5).sum(), (b + .5)/(b + .5).sum(axis=-1, keepdims=True)
-    return ((q - p)*np.log(q/p)).sum(axis=-1)
+    p, q = (a + 0.5) / (a + 0.5).sum(), (b + 0.5) / (b + 0.5).sum(axis=-1, keepdims=True)
+    return ((q - p) * np.log(q / p)).sum(axis=-1)
+
 
 def drift_table(
-    before:dict,              # from `pipeline.profile`
-    now:dict                  # of the same columns
-)->pd.DataFrame:              # index: column; psi above chance, its 95 % interval, p
+    before: dict,  # from `pipeline.profile`
+    now: dict,  # of the same columns
+) -> pd.DataFrame:  # index: column; psi above chance, its 95 % interval, p
     "How far each column has moved."
     rows, rng = {}, np.random.default_rng(0)
     for name in before:
         a, b = _cells(before[name], now[name])
-        if len(a) < 2: continue
-        chance = (len(a) - 1)*(1/a.sum() + 1/b.sum())
-        again = _psi(a, rng.multinomial(b.sum(), b/b.sum(), 400)) - chance - (len(a) - 1)/b.sum()
-        low, high = np.quantile(again, [.025, .975])
-        rows[name] = {'psi': float(_psi(a, b) - chance), 'low': low, 'high': high, 'p': chi2_contingency(np.array([a, b]), correction=False).pvalue}
-    t = pd.DataFrame(rows).T.reindex(columns=['psi', 'low', 'high', 'p']).astype(float)
-    t['p'] = multipletests(t.p, method='holm')[1] if len(t) else t.p
-    return t.sort_values('psi', ascending=False)
+        if len(a) < 2:
+            continue
+        chance = (len(a) - 1) * (1 / a.sum() + 1 / b.sum())
+        again = (
+            _psi(a, rng.multinomial(b.sum(), b / b.sum(), 400)) - chance - (len(a) - 1) / b.sum()
+        )
+        low, high = np.quantile(again, [0.025, 0.975])
+        rows[name] = {
+            "psi": float(_psi(a, b) - chance),
+            "low": low,
+            "high": high,
+            "p": chi2_contingency(np.array([a, b]), correction=False).pvalue,
+        }
+    t = pd.DataFrame(rows).T.reindex(columns=["psi", "low", "high", "p"]).astype(float)
+    t["p"] = multipletests(t.p, method="holm")[1] if len(t) else t.p
+    return t.sort_values("psi", ascending=False)
 
 # %% ../nbs/14d_monitoring.ipynb #e128bfe4
-_LEVEL = ALPHA/len(QUESTIONS)
+_LEVEL = ALPHA / len(QUESTIONS)
+
 
 def _moved(before, now):
     t = drift_table(before, now)
-    t['called'] = (t.p < _LEVEL) & (t.psi > MATTERS['psi'])
-    name = lambda n: FEATURES[n].label if n in FEATURES else {'probabilite_defaut': 'Probability of default', 'surprise': 'Surprise'}[n]
-    t['says'] = [f"{name(n)} has moved: PSI {r.psi:.2f} above chance (95 % interval {r.low:.2f} to {r.high:.2f}; {MATTERS['psi']:g} matters)" for n, r in t.iterrows()]
+    t["called"] = (t.p < _LEVEL) & (t.psi > MATTERS["psi"])
+    name = lambda n: (
+        FEATURES[n].label
+        if n in FEATURES
+        else {"probabilite_defaut": "Probability of default", "surprise": "Surprise"}[n]
+    )
+    t["says"] = [
+        f"{name(n)} has moved: PSI {r.psi:.2f} above chance (95 % interval {r.low:.2f} to {r.high:.2f}; {MATTERS['psi']:g} matters)"
+        for n, r in t.iterrows()
+    ]
     return t
+
 
 def _new_codes(before, now, n_before, n_now):
     rows = {}
     for name, p in now.items():
-        for code, k in p.get('codes', {}).items():
-            if before[name]['codes'].get(code, 0): continue
-            unknown = name in FIELDS and FIELDS[name].kind == 'category' and code not in FIELDS[name].categories
-            chance = (n_now/(n_before + n_now))**k    # that all k fall into the new sample
-            rows[f'{name}: {code}'] = {'applications': k, 'share': k/n_now, 'p': chance, 'unknown': unknown}
-    t = pd.DataFrame(rows).T.reindex(columns=['applications', 'share', 'p', 'unknown'])
-    t['called'] = (t.p.astype(float)*max(len(t), 1) < _LEVEL) | t.unknown.astype(bool)
-    t['says'] = [f"{n} was never seen when the version was judged, and is now in {r.applications} applications ({r.share:.1%})" + (', and the contract does not know it' if r.unknown else '') for n, r in t.iterrows()]
+        for code, k in p.get("codes", {}).items():
+            if before[name]["codes"].get(code, 0):
+                continue
+            unknown = (
+                name in FIELDS
+                and FIELDS[name].kind == "category"
+                and code not in FIELDS[name].categories
+            )
+            chance = (n_now / (n_before + n_now)) ** k  # that all k fall into the new sample
+            rows[f"{name}: {code}"] = {
+                "applications": k,
+                "share": k / n_now,
+                "p": chance,
+                "unknown": unknown,
+            }
+    t = pd.DataFrame(rows).T.reindex(columns=["applications", "share", "p", "unknown"])
+    t["called"] = (t.p.astype(float) * max(len(t), 1) < _LEVEL) | t.unknown.astype(bool)
+    t["says"] = [
+        f"{n} was never seen when the version was judged, and is now in {r.applications} applications ({r.share:.1%})"
+        + (", and the contract does not know it" if r.unknown else "")
+        for n, r in t.iterrows()
+    ]
     return t
 
+
 def _missing(before, now, n_before, n_now):
-    t = pd.DataFrame({n: {'before': before[n]['missing']/n_before, 'now': now[n]['missing']/n_now,
-                          'p': fisher_exact([[before[n]['missing'], n_before - before[n]['missing']], [now[n]['missing'], n_now - now[n]['missing']]]).pvalue} for n in before}).T
-    t['p'] = multipletests(t.p, method='holm')[1]
-    t['called'] = (t.p < _LEVEL) & ((t.now - t.before).abs() > MATTERS['missing'])
-    t['says'] = [f"{FEATURES[n].label} is missing in {r.now:.1%} of the applications, {r.before:.1%} when the version was judged" for n, r in t.iterrows()]
-    return t.sort_values('p')
+    t = pd.DataFrame(
+        {
+            n: {
+                "before": before[n]["missing"] / n_before,
+                "now": now[n]["missing"] / n_now,
+                "p": fisher_exact(
+                    [
+                        [before[n]["missing"], n_before - before[n]["missing"]],
+                        [now[n]["missing"], n_now - now[n]["missing"]],
+                    ]
+                ).pvalue,
+            }
+            for n in before
+        }
+    ).T
+    t["p"] = multipletests(t.p, method="holm")[1]
+    t["called"] = (t.p < _LEVEL) & ((t.now - t.before).abs() > MATTERS["missing"])
+    t["says"] = [
+        f"{FEATURES[n].label} is missing in {r.now:.1%} of the applications, {r.before:.1%} when the version was judged"
+        for n, r in t.iterrows()
+    ]
+    return t.sort_values("p")
 
 # %% ../nbs/14d_monitoring.ipynb #4e7a9894
-def _row(**values): return pd.DataFrame([values], index=['all'])
+def _row(**values):
+    return pd.DataFrame([values], index=["all"])
+
 
 def _alert_rate(reference, a):
-    (k, n), (m, w) = (int(a.atypique.sum()), len(a)), (reference['alerts'], reference['n'])
+    (k, n), (m, w) = (int(a.atypique.sum()), len(a)), (reference["alerts"], reference["n"])
     low, high = map(float, jeffreys(k, n))
-    factor = (k + .5)/(n + 1)/((m + .5)/(w + 1))
+    factor = (k + 0.5) / (n + 1) / ((m + 0.5) / (w + 1))
     p = fisher_exact([[k, n - k], [m, w - m]]).pvalue
-    return _row(before=m/w, now=k/n, low=low, high=high, p=p, called=bool(p < _LEVEL and not 1/MATTERS['alert_factor'] < factor < MATTERS['alert_factor']),
-                says=f"{k/n:.1%} of the applications alert (95 % interval {low:.1%} to {high:.1%}), {m/w:.1%} when the version was judged")
+    return _row(
+        before=m / w,
+        now=k / n,
+        low=low,
+        high=high,
+        p=p,
+        called=bool(
+            p < _LEVEL and not 1 / MATTERS["alert_factor"] < factor < MATTERS["alert_factor"]
+        ),
+        says=f"{k / n:.1%} of the applications alert (95 % interval {low:.1%} to {high:.1%}), {m / w:.1%} when the version was judged",
+    )
+
 
 def _calibration(judged, loans):
     "Defaults for one expected, now and when the version was judged: what the version misjudged then is not drift."
-    k, e, was, then = loans.default.sum(), loans.probabilite_defaut.sum(), judged['defaults'], judged['n']*judged['mean_probability']
-    low, high = (float(v)*len(loans)/e for v in jeffreys(k, len(loans)))
-    factor = (k/e)/(was/then) if was else np.inf
-    p = binomtest(int(k), int(k + was), e/(e + then)).pvalue
-    return _row(before=was/then, now=k/e, low=low, high=high, p=p, called=bool(p < _LEVEL and not 1/MATTERS['default_factor'] < factor < MATTERS['default_factor']),
-                says=f"{k/e:.2f} loans defaulted for one expected (95 % interval {low:.2f} to {high:.2f}), {was/then:.2f} when the version was judged")
+    k, e, was, then = (
+        loans.default.sum(),
+        loans.probabilite_defaut.sum(),
+        judged["defaults"],
+        judged["n"] * judged["mean_probability"],
+    )
+    low, high = (float(v) * len(loans) / e for v in jeffreys(k, len(loans)))
+    factor = (k / e) / (was / then) if was else np.inf
+    p = binomtest(int(k), int(k + was), e / (e + then)).pvalue
+    return _row(
+        before=was / then,
+        now=k / e,
+        low=low,
+        high=high,
+        p=p,
+        called=bool(
+            p < _LEVEL and not 1 / MATTERS["default_factor"] < factor < MATTERS["default_factor"]
+        ),
+        says=f"{k / e:.2f} loans defaulted for one expected (95 % interval {low:.2f} to {high:.2f}), {was / then:.2f} when the version was judged",
+    )
+
 
 def _discrimination(judged, loans):
     auc, low, high = auc_delong(loans.default, loans.probabilite_defaut)
-    spread = lambda lo, hi: (logit(hi) - logit(lo))/(2*norm.ppf(.975))
-    z = (logit(auc) - logit(judged['auc']))/np.hypot(spread(low, high), spread(judged['auc_low'], judged['auc_high']))
+    spread = lambda lo, hi: (logit(hi) - logit(lo)) / (2 * norm.ppf(0.975))
+    z = (logit(auc) - logit(judged["auc"])) / np.hypot(
+        spread(low, high), spread(judged["auc_low"], judged["auc_high"])
+    )
     p = float(norm.cdf(z))
-    return _row(before=judged['auc'], now=auc, low=low, high=high, p=p, called=bool(p < _LEVEL and judged['auc'] - auc > MATTERS['auc']),
-                says=f"the AUC is {auc:.3f} (95 % interval {low:.3f} to {high:.3f}), {judged['auc']:.3f} when the version was judged")
+    return _row(
+        before=judged["auc"],
+        now=auc,
+        low=low,
+        high=high,
+        p=p,
+        called=bool(p < _LEVEL and judged["auc"] - auc > MATTERS["auc"]),
+        says=f"the AUC is {auc:.3f} (95 % interval {low:.3f} to {high:.3f}), {judged['auc']:.3f} when the version was judged",
+    )
 
 # %% ../nbs/14d_monitoring.ipynb #0a92f17d
 def questions(
-    sample:Sample,            # from `read_sample`
-    metrics:dict              # of the version: metrics.json
-)->dict[str, pd.DataFrame]:   # question to a table with `called` and `says`; a question whose sample is too small is absent
+    sample: Sample,  # from `read_sample`
+    metrics: dict,  # of the version: metrics.json
+) -> dict[
+    str, pd.DataFrame
+]:  # question to a table with `called` and `says`; a question whose sample is too small is absent
     "What has changed since the version was judged."
-    reference, judged, a = metrics['reference'], metrics['scorer'], sample.answers
-    if len(a) < LEAST['applications']: return {}
-    before, now, sizes = reference['features'], profile(sample.X, reference['features']), (reference['n'], len(a))
-    out = {'features': _moved(before, now), 'answers': _moved(reference['answers'], profile(a[['probabilite_defaut', 'surprise']], reference['answers'])),
-           'new codes': _new_codes(before, now, *sizes), 'missing facts': _missing(before, now, *sizes), 'alert rate': _alert_rate(reference, a)}
+    reference, judged, a = metrics["reference"], metrics["scorer"], sample.answers
+    if len(a) < LEAST["applications"]:
+        return {}
+    before, now, sizes = (
+        reference["features"],
+        profile(sample.X, reference["features"]),
+        (reference["n"], len(a)),
+    )
+    out = {
+        "features": _moved(before, now),
+        "answers": _moved(
+            reference["answers"],
+            profile(a[["probabilite_defaut", "surprise"]], reference["answers"]),
+        ),
+        "new codes": _new_codes(before, now, *sizes),
+        "missing facts": _missing(before, now, *sizes),
+        "alert rate": _alert_rate(reference, a),
+    }
     loans = a[a.default.notna()]
-    if len(loans) >= LEAST['loans'] and loans.probabilite_defaut.sum() >= LEAST['expected_defaults']:
-        out['calibration'] = _calibration(judged, loans)
-        if 0 < loans.default.sum() < len(loans) and judged['auc']: out['discrimination'] = _discrimination(judged, loans)
+    if (
+        len(loans) >= LEAST["loans"]
+        and loans.probabilite_defaut.sum() >= LEAST["expected_defaults"]
+    ):
+        out["calibration"] = _calibration(judged, loans)
+        if 0 < loans.default.sum() < len(loans) and judged["auc"]:
+            out["discrimination"] = _discrimination(judged, loans)
     return out
 
+
 def verdict_of(
-    sample:Sample,            # from `read_sample`
-    tables:dict               # from `questions`
-)->dict:                      # verdict (steady, drift or too few), applications, loans, defaults, unanswered, findings: JSON
+    sample: Sample,  # from `read_sample`
+    tables: dict,  # from `questions`
+) -> (
+    dict
+):  # verdict (steady, drift or too few), applications, loans, defaults, unanswered, findings: JSON
     "One word for a scheduler, and the reasons."
-    findings = [{'question': q, 'what': str(what), 'says': row.says} for q, t in tables.items() for what, row in t[t.called.astype(bool)].iterrows()]
+    findings = [
+        {"question": q, "what": str(what), "says": row.says}
+        for q, t in tables.items()
+        for what, row in t[t.called.astype(bool)].iterrows()
+    ]
     known = sample.answers.default.notna()
-    return {'verdict': 'drift' if findings else 'steady' if tables else 'too few', 'applications': len(sample.X), 'loans': int(known.sum()), 'defaults': int(sample.answers.default.sum()),
-            'other_versions': sample.others, 'unanswered': [q for q in QUESTIONS if q not in tables], 'findings': findings}
+    return {
+        "verdict": "drift" if findings else "steady" if tables else "too few",
+        "applications": len(sample.X),
+        "loans": int(known.sum()),
+        "defaults": int(sample.answers.default.sum()),
+        "other_versions": sample.others,
+        "unanswered": [q for q in QUESTIONS if q not in tables],
+        "findings": findings,
+    }

@@ -8,7 +8,10 @@ __all__ = ['TRAINING', 'JUDGES', 'Portfolio', 'default_split', 'extract', 'read_
            'reference', 'candidate_of', 'model_card']
 
 # %% ../nbs/14_pipeline.ipynb #8e8c753d
-import ast, hashlib, json, os
+import ast
+import hashlib
+import json
+import os
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -29,289 +32,500 @@ from .scoring import Models, golden_rows, models_from, score
 @dataclass(frozen=True)
 class Portfolio:
     "Every application of a bank with its features and its outcome, split in time."
-    X:pd.DataFrame            # features, one row an application
-    outcomes:pd.DataFrame     # demande_id, date_demande, decision, statut_pret, sexe, age, matured
-    dossiers:list             # flat dossiers, in the same order
-    split_date:date           # first day of the out-of-time test
-    fingerprint:str           # SHA-256 of what `extract` writes
+
+    X: pd.DataFrame  # features, one row an application
+    outcomes: pd.DataFrame  # demande_id, date_demande, decision, statut_pret, sexe, age, matured
+    dossiers: list  # flat dossiers, in the same order
+    split_date: date  # first day of the out-of-time test
+    fingerprint: str  # SHA-256 of what `extract` writes
 
     @cached_property
-    def known(self)->pd.DataFrame: return feature_table(self.dossiers, KNOWN)    # the checks of the detector too
+    def known(self) -> pd.DataFrame:
+        return feature_table(self.dossiers, KNOWN)  # the checks of the detector too
+
     @property
-    def before(self)->np.ndarray: return (self.outcomes.date_demande < self.split_date).to_numpy()
+    def before(self) -> np.ndarray:
+        return (self.outcomes.date_demande < self.split_date).to_numpy()
+
     @property
-    def train(self)->np.ndarray: return self.before & self.outcomes.matured.to_numpy()
+    def train(self) -> np.ndarray:
+        return self.before & self.outcomes.matured.to_numpy()
+
     @property
-    def test(self)->np.ndarray: return ~self.before & self.outcomes.matured.to_numpy()
+    def test(self) -> np.ndarray:
+        return ~self.before & self.outcomes.matured.to_numpy()
+
     @property
-    def default(self)->np.ndarray: return (self.outcomes.statut_pret == 'Défaut').to_numpy().astype(int)
+    def default(self) -> np.ndarray:
+        return (self.outcomes.statut_pret == "Défaut").to_numpy().astype(int)
+
 
 def default_split(
-    dates:list[date]          # date_demande of the matured loans
-)->date:                      # first day of a month
+    dates: list[date],  # date_demande of the matured loans
+) -> date:  # first day of a month
     "The month from which about a quarter of the matured loans were asked for."
-    if not dates: raise ValueError("the bank holds no loan whose outcome is known: import or load some first")
-    return sorted(dates)[int(len(dates)*.75)].replace(day=1)
+    if not dates:
+        raise ValueError("the bank holds no loan whose outcome is known: import or load some first")
+    return sorted(dates)[int(len(dates) * 0.75)].replace(day=1)
 
 # %% ../nbs/14_pipeline.ipynb #26191f2c
 def _truth_hash(engine):
     "A simulated bank's truth judges the models, so it is part of what a run reads."
-    try: path = truth_path(engine)
-    except ValueError: return None
-    return hashlib.sha256(read_truth(path).to_csv(index=False).encode()).hexdigest() if path.is_file() else None
+    try:
+        path = truth_path(engine)
+    except ValueError:
+        return None
+    return (
+        hashlib.sha256(read_truth(path).to_csv(index=False).encode()).hexdigest()
+        if path.is_file()
+        else None
+    )
+
 
 def _lines(database_url):
     engine = connect(database_url)
-    if engine.dialect.name == 'sqlite' and engine.url.database and not Path(engine.url.database).exists():
-        raise ValueError(f"there is no bank in {engine.url.database}: make one with credit-risk init-db --simulate 20000, or import-berka")
-    with engine.connect() as connection: dossiers, outcomes = read_applications(connection)
-    if not dossiers: raise ValueError("the bank holds no application: import or load some first")
-    yield canonical({'truth': _truth_hash(engine)})
-    for d, o in zip(dossiers, outcomes): yield canonical([dossier_to_json(d), dossier_to_json(o)])
+    if (
+        engine.dialect.name == "sqlite"
+        and engine.url.database
+        and not Path(engine.url.database).exists()
+    ):
+        raise ValueError(
+            f"there is no bank in {engine.url.database}: make one with credit-risk init-db --simulate 20000, or import-berka"
+        )
+    with engine.connect() as connection:
+        dossiers, outcomes = read_applications(connection)
+    if not dossiers:
+        raise ValueError("the bank holds no application: import or load some first")
+    yield canonical({"truth": _truth_hash(engine)})
+    for d, o in zip(dossiers, outcomes):
+        yield canonical([dossier_to_json(d), dossier_to_json(o)])
+
 
 def extract(
-    database_url:str|None,    # see `database.database_url`
-    path:str|Path             # file to write, readable by its owner only
-)->Path:                      # the same
+    database_url: str | None,  # see `database.database_url`
+    path: str | Path,  # file to write, readable by its owner only
+) -> Path:  # the same
     "Read a bank once, for every notebook of a run."
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 'w', encoding='utf-8') as f: f.writelines(f'{line}\n' for line in _lines(database_url))
+    with open(
+        os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
+    ) as f:
+        f.writelines(f"{line}\n" for line in _lines(database_url))
     return Path(path)
 
+
 def read_extract(
-    path:str|Path|None,           # from `extract`; None: read the bank
-    database_url:str|None=None    # the bank
-)->tuple[list[dict], list[dict], str]:   # dossiers, outcomes (see `database.read_applications`), fingerprint
+    path: str | Path | None,  # from `extract`; None: read the bank
+    database_url: str | None = None,  # the bank
+) -> tuple[
+    list[dict], list[dict], str
+]:  # dossiers, outcomes (see `database.read_applications`), fingerprint
     "What a run has read."
-    lines, seen, dossiers, outcomes = open(path, encoding='utf-8') if path else (f'{line}\n' for line in _lines(database_url)), hashlib.sha256(), [], []
+    lines, seen, dossiers, outcomes = (
+        open(path, encoding="utf-8") if path else (f"{line}\n" for line in _lines(database_url)),
+        hashlib.sha256(),
+        [],
+        [],
+    )
     for i, line in enumerate(lines):
         seen.update(line.encode())
-        if i == 0: continue
+        if i == 0:
+            continue
         d, o = json.loads(line)
-        dossiers.append(dossier_from_json(d)); outcomes.append(o | {'date_statut': o['date_statut'] and date.fromisoformat(o['date_statut'])})
+        dossiers.append(dossier_from_json(d))
+        outcomes.append(
+            o | {"date_statut": o["date_statut"] and date.fromisoformat(o["date_statut"])}
+        )
     return dossiers, outcomes, seen.hexdigest()
 
 # %% ../nbs/14_pipeline.ipynb #de0b00cd
 def read_portfolio(
-    database_url:str|None=None,      # see `database.database_url`
-    split_date:str|date|None=None,   # YYYY-MM-DD; default: see `default_split`
-    path:str|Path|None=None          # from `extract`; None: read the bank
-)->Portfolio:
+    database_url: str | None = None,  # see `database.database_url`
+    split_date: str | date | None = None,  # YYYY-MM-DD; default: see `default_split`
+    path: str | Path | None = None,  # from `extract`; None: read the bank
+) -> Portfolio:
     "Read a bank for training; raises ValueError where it cannot teach or judge a model."
     dossiers, outcomes, fingerprint = read_extract(path, database_url)
-    outcomes = pd.DataFrame([{n: d[n] for n in ('date_demande', 'duree_mois')} | o for d, o in zip(dossiers, outcomes)])
-    try: split = date.fromisoformat(split_date) if isinstance(split_date, str) and split_date else split_date
-    except ValueError: raise ValueError(f"split_date must be a date YYYY-MM-DD, not {split_date!r}") from None
+    outcomes = pd.DataFrame(
+        [{n: d[n] for n in ("date_demande", "duree_mois")} | o for d, o in zip(dossiers, outcomes)]
+    )
+    try:
+        split = (
+            date.fromisoformat(split_date)
+            if isinstance(split_date, str) and split_date
+            else split_date
+        )
+    except ValueError:
+        raise ValueError(f"split_date must be a date YYYY-MM-DD, not {split_date!r}") from None
     split = split or default_split(outcomes.date_demande[outcomes.matured].tolist())
     portfolio = Portfolio(feature_table(dossiers), outcomes, dossiers, split, fingerprint)
-    for part, rows in (('before', portfolio.train), ('from', portfolio.test)):
+    for part, rows in (("before", portfolio.train), ("from", portfolio.test)):
         bad = portfolio.default[rows].sum()
         if not 5 <= bad <= rows.sum() - 5:
-            raise ValueError(f"{part} split_date {split} there are {rows.sum()} matured loans with {bad} defaults; at least 5 of each outcome are needed: choose another split_date")
+            raise ValueError(
+                f"{part} split_date {split} there are {rows.sum()} matured loans with {bad} defaults; at least 5 of each outcome are needed: choose another split_date"
+            )
     return portfolio
 
 # %% ../nbs/14_pipeline.ipynb #8b8188f3
-TRAINING = ('train_scorer', 'train_anomaly')    # notebooks of nbs/runs that make a model
-JUDGES = {'gate'}    # modules that judge a finished version
-_LIBRARIES = ('numpy', 'pandas', 'scikit-learn', 'lightgbm')
+TRAINING = ("train_scorer", "train_anomaly")  # notebooks of nbs/runs that make a model
+JUDGES = {"gate"}  # modules that judge a finished version
+_LIBRARIES = ("numpy", "pandas", "scikit-learn", "lightgbm")
 
-def _imports(source, package=''):
+
+def _imports(source, package=""):
     "Names of modules of the library that a source imports, wherever in it."
     found = set()
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import): found |= {a.name.split('.')[1] for a in node.names if a.name.startswith('credit_risk.')}
+        if isinstance(node, ast.Import):
+            found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("credit_risk.")}
         elif isinstance(node, ast.ImportFrom):
-            base = f"{package}.{node.module or ''}".strip('.') if node.level else node.module or ''
-            if base == 'credit_risk': found |= {a.name for a in node.names}
-            elif base.startswith('credit_risk.'): found.add(base.split('.')[1])
+            base = f"{package}.{node.module or ''}".strip(".") if node.level else node.module or ""
+            if base == "credit_risk":
+                found |= {a.name for a in node.names}
+            elif base.startswith("credit_risk."):
+                found.add(base.split(".")[1])
     return found
 
+
 def code_of(
-    *notebooks:str,           # names in nbs/runs
-    without=frozenset(),      # modules that are not followed
-    root:Path=ROOT            # the repository
-)->dict[str, str]:            # path to text: code cells of the notebooks, and every module that they import
+    *notebooks: str,  # names in nbs/runs
+    without=frozenset(),  # modules that are not followed
+    root: Path = ROOT,  # the repository
+) -> dict[str, str]:  # path to text: code cells of the notebooks, and every module that they import
     "The code that a run executes."
-    cells = {n: [c['source'] for c in json.loads((root/'nbs'/'runs'/f'{n}.ipynb').read_text('utf-8'))['cells'] if c['cell_type'] == 'code'] for n in notebooks}
-    code, ahead = {f'{n}.ipynb': canonical(sources) for n, sources in cells.items()}, set()
+    cells = {
+        n: [
+            c["source"]
+            for c in json.loads((root / "nbs" / "runs" / f"{n}.ipynb").read_text("utf-8"))["cells"]
+            if c["cell_type"] == "code"
+        ]
+        for n in notebooks
+    }
+    code, ahead = {f"{n}.ipynb": canonical(sources) for n, sources in cells.items()}, set()
     for sources in cells.values():
-        for source in sources: ahead |= _imports(''.join(source))
-    while ahead := {n for n in ahead - without if f'{n}.py' not in code and (root/'credit_risk'/f'{n}.py').exists()}:
-        texts = {n: (root/'credit_risk'/f'{n}.py').read_text('utf-8') for n in ahead}
-        code |= {f'{n}.py': text for n, text in texts.items()}
-        ahead = set().union(*(_imports(text, 'credit_risk') for text in texts.values()))
+        for source in sources:
+            ahead |= _imports("".join(source))
+    while ahead := {
+        n
+        for n in ahead - without
+        if f"{n}.py" not in code and (root / "credit_risk" / f"{n}.py").exists()
+    }:
+        texts = {n: (root / "credit_risk" / f"{n}.py").read_text("utf-8") for n in ahead}
+        code |= {f"{n}.py": text for n, text in texts.items()}
+        ahead = set().union(*(_imports(text, "credit_risk") for text in texts.values()))
     return code
 
 # %% ../nbs/14_pipeline.ipynb #057ef55d
 def dependencies(
-    root:Path=ROOT            # the repository
-)->dict:                      # hash of the lock, and the releases that fit a model where they are not those of the lock
+    root: Path = ROOT,  # the repository
+) -> (
+    dict
+):  # hash of the lock, and the releases that fit a model where they are not those of the lock
     "The libraries of a run."
-    lock = (root/'requirements'/'run.lock').read_text('utf-8')
-    return {'lock': digest(lock)} | {n: installed(n) for n in _LIBRARIES if f'{n}=={installed(n)} ' not in lock}
+    lock = (root / "requirements" / "run.lock").read_text("utf-8")
+    return {"lock": digest(lock)} | {
+        n: installed(n) for n in _LIBRARIES if f"{n}=={installed(n)} " not in lock
+    }
+
 
 def origin_of(
-    portfolio:Portfolio,      # data
-    root:Path=ROOT,           # the repository
-    **parameters              # of the run, as JSON can hold them
-)->dict:                      # data, code, parameters, dependencies
+    portfolio: Portfolio,  # data
+    root: Path = ROOT,  # the repository
+    **parameters,  # of the run, as JSON can hold them
+) -> dict:  # data, code, parameters, dependencies
     "What a version is made from."
-    return {'data': portfolio.fingerprint, 'applications': len(portfolio.X), 'code': digest(code_of(*TRAINING, without=JUDGES, root=root)),
-            'parameters': {'split_date': portfolio.split_date.isoformat()} | parameters, 'dependencies': dependencies(root)}
+    return {
+        "data": portfolio.fingerprint,
+        "applications": len(portfolio.X),
+        "code": digest(code_of(*TRAINING, without=JUDGES, root=root)),
+        "parameters": {"split_date": portfolio.split_date.isoformat()} | parameters,
+        "dependencies": dependencies(root),
+    }
+
 
 def version_of(
-    origin:dict               # from `origin_of`
-)->str:                       # twelve hexadecimal digits
+    origin: dict,  # from `origin_of`
+) -> str:  # twelve hexadecimal digits
     "The name of the version."
     return digest(origin)[:12]
 
 # %% ../nbs/14_pipeline.ipynb #a8422ec4
 def golden_dossiers(
-    portfolio:Portfolio,      # facts to draw from
-    n:int=20,                 # rows
-    seed:int=0                # of the draw
-)->list[dict]:                # the example of the contract, then rows of which no two facts need to be of one person
+    portfolio: Portfolio,  # facts to draw from
+    n: int = 20,  # rows
+    seed: int = 0,  # of the draw
+) -> list[
+    dict
+]:  # the example of the contract, then rows of which no two facts need to be of one person
     "Dossiers of nobody, some facts missing."
     rng = np.random.default_rng(seed)
     draw = lambda name: portfolio.dossiers[rng.integers(len(portfolio.dossiers))][name]
-    return [parse_request(EXAMPLE, today=date.max)[1]] + [{name: draw(name) for name in FIELDS} for _ in range(n)]
+    return [parse_request(EXAMPLE, today=date.max)[1]] + [
+        {name: draw(name) for name in FIELDS} for _ in range(n)
+    ]
+
 
 def plain(
-    value                     # numbers, NumPy scalars and NaN, in dicts and lists
-):                            # what JSON can hold; a number that is not finite is None
+    value,  # numbers, NumPy scalars and NaN, in dicts and lists
+):  # what JSON can hold; a number that is not finite is None
     "Metrics as metrics.json can hold them."
-    if isinstance(value, dict): return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)): return [plain(v) for v in value]
-    if isinstance(value, np.generic): value = value.item()
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
+
 def save_part(
-    artifacts:str|Path,       # folder of versions
-    origin:dict,              # from `origin_of`
-    part:str,                 # 'scorer' or 'anomaly'
-    content:dict,             # what scorer.json or anomaly.json will hold
-    metrics:dict,             # its part of metrics.json
-    dossiers:list,            # golden dossiers
-    answers:list[float]       # what the estimator says of each: a probability, or a surprise
-)->Path:                      # the file
+    artifacts: str | Path,  # folder of versions
+    origin: dict,  # from `origin_of`
+    part: str,  # 'scorer' or 'anomaly'
+    content: dict,  # what scorer.json or anomaly.json will hold
+    metrics: dict,  # its part of metrics.json
+    dossiers: list,  # golden dossiers
+    answers: list[float],  # what the estimator says of each: a probability, or a surprise
+) -> Path:  # the file
     "Leave one trained model where the other will find it."
-    path = Path(artifacts)/f'.candidate-{version_of(origin)}'/f'{part}.json'
+    path = Path(artifacts) / f".candidate-{version_of(origin)}" / f"{part}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_suffix(f'.{os.getpid()}')
-    new.write_text(canonical({'content': content, 'metrics': plain(metrics), 'golden': [dossier_to_json(d) for d in dossiers], 'answers': plain(list(answers))}), 'utf-8')
+    new = path.with_suffix(f".{os.getpid()}")
+    new.write_text(
+        canonical(
+            {
+                "content": content,
+                "metrics": plain(metrics),
+                "golden": [dossier_to_json(d) for d in dossiers],
+                "answers": plain(list(answers)),
+            }
+        ),
+        "utf-8",
+    )
     os.replace(new, path)
     return path
 
 # %% ../nbs/14_pipeline.ipynb #68626140
 def profile(
-    X:pd.DataFrame,           # numbers and codes
-    like:dict|None=None       # an earlier profile, whose edges are kept
-)->dict:                      # column to {cuts, counts, missing} or {codes, missing}
+    X: pd.DataFrame,  # numbers and codes
+    like: dict | None = None,  # an earlier profile, whose edges are kept
+) -> dict:  # column to {cuts, counts, missing} or {codes, missing}
     "How often each tenth of a number and each code comes."
     out = {}
     for name in X:
         missing, known = int(X[name].isna().sum()), X[name].dropna()
         if pd.api.types.is_numeric_dtype(X[name]):
-            cuts = like[name]['cuts'] if like else [float(c) for c in np.unique(np.quantile(known, np.linspace(.1, .9, 9)))] if len(known) else []
-            counts = np.bincount(np.searchsorted(cuts, known.to_numpy(float), side='right'), minlength=len(cuts) + 1)
-            out[name] = {'cuts': cuts, 'counts': [int(n) for n in counts], 'missing': missing}
-        else: out[name] = {'codes': {str(k): int(n) for k, n in known.value_counts().sort_index().items()}, 'missing': missing}
+            cuts = (
+                like[name]["cuts"]
+                if like
+                else [float(c) for c in np.unique(np.quantile(known, np.linspace(0.1, 0.9, 9)))]
+                if len(known)
+                else []
+            )
+            counts = np.bincount(
+                np.searchsorted(cuts, known.to_numpy(float), side="right"), minlength=len(cuts) + 1
+            )
+            out[name] = {"cuts": cuts, "counts": [int(n) for n in counts], "missing": missing}
+        else:
+            out[name] = {
+                "codes": {str(k): int(n) for k, n in known.value_counts().sort_index().items()},
+                "missing": missing,
+            }
     return out
 
+
 def answers(
-    models:Models,            # a version
-    X:pd.DataFrame            # every column of `features.KNOWN`, as `Portfolio.known` has them
-)->pd.DataFrame:              # log_odds, probabilite_defaut, surprise: the same numbers as `scoring.score`
+    models: Models,  # a version
+    X: pd.DataFrame,  # every column of `features.KNOWN`, as `Portfolio.known` has them
+) -> pd.DataFrame:  # log_odds, probabilite_defaut, surprise: the same numbers as `scoring.score`
     "What a version says of many applications."
     log_odds = np.broadcast_to(models.scorer.total(models.scorer.term_columns(X)), len(X))
-    return pd.DataFrame({'log_odds': log_odds, 'probabilite_defaut': 1/(1 + np.exp(-log_odds)), 'surprise': models.anomaly.surprises(X)}, index=X.index)
+    return pd.DataFrame(
+        {
+            "log_odds": log_odds,
+            "probabilite_defaut": 1 / (1 + np.exp(-log_odds)),
+            "surprise": models.anomaly.surprises(X),
+        },
+        index=X.index,
+    )
+
 
 def reference(
-    portfolio:Portfolio,      # the data of a run
-    models:Models             # the version that came of it
-)->dict:                      # JSON
+    portfolio: Portfolio,  # the data of a run
+    models: Models,  # the version that came of it
+) -> dict:  # JSON
     "The applications from the split date on, as a version sees them."
     new = portfolio.X[~portfolio.before]
     said = answers(models, portfolio.known[~portfolio.before])
-    return {'n': len(new), 'alerts': int((said.surprise > models.threshold).sum()), 'features': profile(new), 'answers': profile(said[['probabilite_defaut', 'surprise']])}
+    return {
+        "n": len(new),
+        "alerts": int((said.surprise > models.threshold).sum()),
+        "features": profile(new),
+        "answers": profile(said[["probabilite_defaut", "surprise"]]),
+    }
 
 # %% ../nbs/14_pipeline.ipynb #443831c3
 def candidate_of(
-    parts:dict[str, Path],    # 'scorer' and 'anomaly' to the files that `save_part` left
-    origin:dict,              # from `origin_of`
-    portfolio:Portfolio       # the data of the run
-)->dict:                      # version, origin, files, golden, parity: JSON
+    parts: dict[str, Path],  # 'scorer' and 'anomaly' to the files that `save_part` left
+    origin: dict,  # from `origin_of`
+    portfolio: Portfolio,  # the data of the run
+) -> dict:  # version, origin, files, golden, parity: JSON
     "The version that two trained models would be."
-    parts, version = {n: json.loads(Path(p).read_text('utf-8')) for n, p in parts.items()}, version_of(origin)
-    models = models_from(version, parts['scorer']['content'], parts['anomaly']['content'])
-    golden = [dossier_from_json(d) for d in parts['scorer']['golden']]
+    parts, version = (
+        {n: json.loads(Path(p).read_text("utf-8")) for n, p in parts.items()},
+        version_of(origin),
+    )
+    models = models_from(version, parts["scorer"]["content"], parts["anomaly"]["content"])
+    golden = [dossier_from_json(d) for d in parts["scorer"]["golden"]]
     served = [score(d, models) for d in golden]
-    gaps = [max(abs(s['probabilite_defaut'] - p), abs(s['anomalie']['score'] - a)) for s, p, a in zip(served, parts['scorer']['answers'], parts['anomaly']['answers'], strict=True)]
-    metrics = {'scorer': parts['scorer']['metrics'], 'anomaly': parts['anomaly']['metrics'], 'split_date': origin['parameters']['split_date'], 'reference': reference(portfolio, models)}
-    files = {'scorer.json': parts['scorer']['content'], 'anomaly.json': parts['anomaly']['content'], 'metrics.json': metrics, 'model_card.md': model_card(version, origin, metrics)}
-    return {'version': version, 'origin': origin, 'files': files, 'golden': golden_rows(golden, models), 'parity': max(gaps)}
+    gaps = [
+        max(abs(s["probabilite_defaut"] - p), abs(s["anomalie"]["score"] - a))
+        for s, p, a in zip(
+            served, parts["scorer"]["answers"], parts["anomaly"]["answers"], strict=True
+        )
+    ]
+    metrics = {
+        "scorer": parts["scorer"]["metrics"],
+        "anomaly": parts["anomaly"]["metrics"],
+        "split_date": origin["parameters"]["split_date"],
+        "reference": reference(portfolio, models),
+    }
+    files = {
+        "scorer.json": parts["scorer"]["content"],
+        "anomaly.json": parts["anomaly"]["content"],
+        "metrics.json": metrics,
+        "model_card.md": model_card(version, origin, metrics),
+    }
+    return {
+        "version": version,
+        "origin": origin,
+        "files": files,
+        "golden": golden_rows(golden, models),
+        "parity": max(gaps),
+    }
 
 # %% ../nbs/14_pipeline.ipynb #dabd1032
-def _n(value, digits=3, unit=1, sign=''):
+def _n(value, digits=3, unit=1, sign=""):
     "A number of the card."
-    return 'not measurable' if value is None else f'{unit*value:.{digits}f}{sign}'
+    return "not measurable" if value is None else f"{unit * value:.{digits}f}{sign}"
 
-def _share(row, name): return f"{_n(row[name], 1, 100, ' %')} [{_n(row[f'{name}_low'], 1, 100)}, {_n(row[f'{name}_high'], 1, 100)}]"
+
+def _share(row, name):
+    return f"{_n(row[name], 1, 100, ' %')} [{_n(row[f'{name}_low'], 1, 100)}, {_n(row[f'{name}_high'], 1, 100)}]"
+
 
 def _rows(head, rows):
     "A Markdown table."
-    return '\n'.join(f"| {' | '.join(map(str, r))} |" for r in (head, ['---']*len(head), *rows))
+    return "\n".join(f"| {' | '.join(map(str, r))} |" for r in (head, ["---"] * len(head), *rows))
+
 
 def _performance(s):
-    against = [(name, _n(c['auc']), f"{_n(c['auc_gap'], 4)} [{_n(c['auc_gap_low'], 4)}, {_n(c['auc_gap_high'], 4)}]", c['auc_verdict'], c['brier_verdict']) for name, c in s['challengers'].items()]
-    oracle = s.get('oracle')
-    return f"""**Out of time** ({s['n']} loans, {s['defaults']} defaults): AUC {_n(s['auc'])} (95 % interval {_n(s['auc_low'])} to {_n(s['auc_high'])}), Gini {_n(s['gini'])}, KS {_n(s['ks'])}, Brier {_n(s['brier'], 4)}, log loss {_n(s['log_loss'], 4)}.
+    against = [
+        (
+            name,
+            _n(c["auc"]),
+            f"{_n(c['auc_gap'], 4)} [{_n(c['auc_gap_low'], 4)}, {_n(c['auc_gap_high'], 4)}]",
+            c["auc_verdict"],
+            c["brier_verdict"],
+        )
+        for name, c in s["challengers"].items()
+    ]
+    oracle = s.get("oracle")
+    return f"""**Out of time** ({s["n"]} loans, {s["defaults"]} defaults): AUC {_n(s["auc"])} (95 % interval {_n(s["auc_low"])} to {_n(s["auc_high"])}), Gini {_n(s["gini"])}, KS {_n(s["ks"])}, Brier {_n(s["brier"], 4)}, log loss {_n(s["log_loss"], 4)}.
 
-{_rows(('challenger', 'AUC', 'champion less challenger, 95 % interval', 'AUC: the champion is', 'Brier: the champion is'), against)}
+{_rows(("challenger", "AUC", "champion less challenger, 95 % interval", "AUC: the champion is", "Brier: the champion is"), against)}
 
-A difference whose interval holds zero is noise.{f" On this simulated bank the champion has {_n(oracle['gini_share'], 1, 100, ' %')} of the Gini of the true probabilities." if oracle else ''}"""
+A difference whose interval holds zero is noise.{f" On this simulated bank the champion has {_n(oracle['gini_share'], 1, 100, ' %')} of the Gini of the true probabilities." if oracle else ""}"""
 
 # %% ../nbs/14_pipeline.ipynb #74a18f56
 def _calibration(s):
-    whole, classes = s['calibration'], s['by_class']
-    rows = [(c['classe'], c['loans'], c['defaults'], _n(c['predicted'], 2, 100), f"{_n(c['observed'], 2, 100)} [{_n(c['low'], 2, 100)}, {_n(c['high'], 2, 100)}]", _n(c['jeffreys_p']), 'yes' if c['holds'] else 'no') for c in classes]
-    truth = [f"{c['classe']} {_n(c['truth'], 2, 100)} % (p-value of the outcomes under it {_n(c['binomial_p'])})" for c, k in zip(s.get('by_class_truth', ()), classes) if not k['holds']]
-    shaken = [f"{y['year']} ({_n(y['predicted'], 1, 100)} % predicted, {_n(y['observed'], 1, 100)} % observed)" for y in s['by_year'] if not y['stable']]
-    return f"""Mean probability {_n(s['mean_probability'], 4)} against an observed rate of {_n(s['default_rate'], 4)}. Calibration error {_n(s['ece'], 4)}; a model that is right would show {_n(s['ece_by_chance'], 4)} by chance. Intercept {_n(whole['intercept'], 2)} [{_n(whole['intercept_low'], 2)}, {_n(whole['intercept_high'], 2)}],
-slope {_n(whole['slope'], 2)} [{_n(whole['slope_low'], 2)}, {_n(whole['slope_high'], 2)}], Hosmer-Lemeshow p-value {_n(whole['hosmer_lemeshow_p'])}.
+    whole, classes = s["calibration"], s["by_class"]
+    rows = [
+        (
+            c["classe"],
+            c["loans"],
+            c["defaults"],
+            _n(c["predicted"], 2, 100),
+            f"{_n(c['observed'], 2, 100)} [{_n(c['low'], 2, 100)}, {_n(c['high'], 2, 100)}]",
+            _n(c["jeffreys_p"]),
+            "yes" if c["holds"] else "no",
+        )
+        for c in classes
+    ]
+    truth = [
+        f"{c['classe']} {_n(c['truth'], 2, 100)} % (p-value of the outcomes under it {_n(c['binomial_p'])})"
+        for c, k in zip(s.get("by_class_truth", ()), classes)
+        if not k["holds"]
+    ]
+    shaken = [
+        f"{y['year']} ({_n(y['predicted'], 1, 100)} % predicted, {_n(y['observed'], 1, 100)} % observed)"
+        for y in s["by_year"]
+        if not y["stable"]
+    ]
+    return f"""Mean probability {_n(s["mean_probability"], 4)} against an observed rate of {_n(s["default_rate"], 4)}. Calibration error {_n(s["ece"], 4)}; a model that is right would show {_n(s["ece_by_chance"], 4)} by chance. Intercept {_n(whole["intercept"], 2)} [{_n(whole["intercept_low"], 2)}, {_n(whole["intercept_high"], 2)}],
+slope {_n(whole["slope"], 2)} [{_n(whole["slope_low"], 2)}, {_n(whole["slope_high"], 2)}], Hosmer-Lemeshow p-value {_n(whole["hosmer_lemeshow_p"])}.
 
-{_rows(('class', 'loans', 'defaults', 'predicted, %', 'observed, %', 'Jeffreys p-value', 'holds'), rows)}
+{_rows(("class", "loans", "defaults", "predicted, %", "observed, %", "Jeffreys p-value", "holds"), rows)}
 
-The prediction holds in {sum(c['holds'] for c in classes)} of {len(classes)} classes (two-sided binomial test at 5 %).{f" Mean true probability of the others, this bank being simulated: {', '.join(truth)}." if truth else ''} Years whose whole rate does not agree with the prediction: {', '.join(shaken) or 'none'}."""
+The prediction holds in {sum(c["holds"] for c in classes)} of {len(classes)} classes (two-sided binomial test at 5 %).{f" Mean true probability of the others, this bank being simulated: {', '.join(truth)}." if truth else ""} Years whose whole rate does not agree with the prediction: {", ".join(shaken) or "none"}."""
 
 # %% ../nbs/14_pipeline.ipynb #bfac0f48
 def _fairness(s):
-    rows = [(f"{f['attribute']}: {f['group']}", f['loans'], _share(f, 'accepted'), _share(f, 'payers_not_accepted'), _n(f['predicted'], 1, 100), f"{_n(f['observed'], 1, 100)} [{_n(f['low'], 1, 100)}, {_n(f['high'], 1, 100)}]") for f in s['fairness']]
-    off = [f"{f['attribute']}: {f['group']}" for f in s['fairness'] if not f['low'] <= f['predicted'] <= f['high']]
-    return f"""{_rows(('group', 'loans', 'recommended for acceptance', 'payers not recommended', 'predicted, %', 'observed, %'), rows)}
+    rows = [
+        (
+            f"{f['attribute']}: {f['group']}",
+            f["loans"],
+            _share(f, "accepted"),
+            _share(f, "payers_not_accepted"),
+            _n(f["predicted"], 1, 100),
+            f"{_n(f['observed'], 1, 100)} [{_n(f['low'], 1, 100)}, {_n(f['high'], 1, 100)}]",
+        )
+        for f in s["fairness"]
+    ]
+    off = [
+        f"{f['attribute']}: {f['group']}"
+        for f in s["fairness"]
+        if not f["low"] <= f["predicted"] <= f["high"]
+    ]
+    return f"""{_rows(("group", "loans", "recommended for acceptance", "payers not recommended", "predicted, %", "observed, %"), rows)}
 
-Groups whose prediction lies outside the interval of their rate: {', '.join(off) or 'none'}. Sex is not an input; age and marital status are: their use needs the opinion of a lawyer in the country of the bank."""
+Groups whose prediction lies outside the interval of their rate: {", ".join(off) or "none"}. Sex is not an input; age and marital status are: their use needs the opinion of a lawyer in the country of the bank."""
+
 
 def _limits(s):
-    moved = [f['feature'] for f in s['psi_features'] if f['psi'] > .25]
-    heavy = ', '.join(f"{g['fact']} ({_n(g['auc_change'])})" for g in s['without_fact'][:3])
-    weak = [g['segment'] for g in s['by_segment'] if g['auc_high'] is not None and s['auc'] is not None and g['auc_high'] < s['auc']]
-    half = [g for g in s['facts_missing_at_random']][-1:]
-    return '\n'.join(f'- {line}' for line in (
-        'The economy is not an input: in a recession the ranking holds better than the level, as the years above show.',
-        'Only accepted loans have outcomes; nothing is known of those that were refused.',
-        f"Features that have moved since training (PSI above .25): {', '.join(moved) or 'none'}. The PSI of the score is {_n(s['psi_score']['psi'])}, {_n(s['psi_score']['limit'])} being the limit by chance.",
-        f"Facts that it cannot do without (change of the AUC when removed): {heavy}." + (f" With {_n(half[0]['share'], 0, 100)} % of all facts missing the AUC is {_n(half[0]['auc'])}." if half else ''),
-        f"Segments that are ranked worse than the whole, beyond their interval: {', '.join(weak) or 'none'}.",
-        f"Expected profit rests on assumptions: {_n(s['decision']['loss_given_default'], 0, 100)} % lost of the exposure, an exposure of {_n(s['decision']['exposure'], 0, 100)} % of the amount, {_n(s['decision']['annual_cost'], 1)} % a year of cost."))
+    moved = [f["feature"] for f in s["psi_features"] if f["psi"] > 0.25]
+    heavy = ", ".join(f"{g['fact']} ({_n(g['auc_change'])})" for g in s["without_fact"][:3])
+    weak = [
+        g["segment"]
+        for g in s["by_segment"]
+        if g["auc_high"] is not None and s["auc"] is not None and g["auc_high"] < s["auc"]
+    ]
+    half = [g for g in s["facts_missing_at_random"]][-1:]
+    return "\n".join(
+        f"- {line}"
+        for line in (
+            "The economy is not an input: in a recession the ranking holds better than the level, as the years above show.",
+            "Only accepted loans have outcomes; nothing is known of those that were refused.",
+            f"Features that have moved since training (PSI above .25): {', '.join(moved) or 'none'}. The PSI of the score is {_n(s['psi_score']['psi'])}, {_n(s['psi_score']['limit'])} being the limit by chance.",
+            f"Facts that it cannot do without (change of the AUC when removed): {heavy}."
+            + (
+                f" With {_n(half[0]['share'], 0, 100)} % of all facts missing the AUC is {_n(half[0]['auc'])}."
+                if half
+                else ""
+            ),
+            f"Segments that are ranked worse than the whole, beyond their interval: {', '.join(weak) or 'none'}.",
+            f"Expected profit rests on assumptions: {_n(s['decision']['loss_given_default'], 0, 100)} % lost of the exposure, an exposure of {_n(s['decision']['exposure'], 0, 100)} % of the amount, {_n(s['decision']['annual_cost'], 1)} % a year of cost.",
+        )
+    )
 
 # %% ../nbs/14_pipeline.ipynb #ef5e49a2
 def model_card(
-    version:str,              # name
-    origin:dict,              # from `origin_of`
-    metrics:dict              # content of metrics.json
-)->str:                       # Markdown
+    version: str,  # name
+    origin: dict,  # from `origin_of`
+    metrics: dict,  # content of metrics.json
+) -> str:  # Markdown
     "One page for the person who signs."
-    s, a = metrics['scorer'], metrics['anomaly']
+    s, a = metrics["scorer"], metrics["anomaly"]
     return f"""# Model card: version {version}
 
 Two additive models: a probability of default, and a flag for atypical applications.
@@ -322,7 +536,7 @@ Support of a loan officer's decision on consumer loans of the bank whose data it
 
 ## Data
 
-{origin['applications']} applications; those before {metrics['split_date']} teach, those from that day on judge. Only loans whose whole cohort has ended count.
+{origin["applications"]} applications; those before {metrics["split_date"]} teach, those from that day on judge. Only loans whose whole cohort has ended count.
 
 ## Performance
 
@@ -338,8 +552,8 @@ Support of a loan officer's decision on consumer loans of the bank whose data it
 
 ## Atypical applications
 
-Out of time, {a['n']} applications: alert rate {_n(a['alert_rate'])} (95 % interval {_n(a['alert_rate_low'])} to {_n(a['alert_rate_high'])}) for a chosen {_n(a['chosen_rate'])};
-recall of injected anomalies {_n(a['recall'])}, by kind: {', '.join(f'{k} {_n(v, 2)}' for k, v in a['recall_by_kind'].items())}.
+Out of time, {a["n"]} applications: alert rate {_n(a["alert_rate"])} (95 % interval {_n(a["alert_rate_low"])} to {_n(a["alert_rate_high"])}) for a chosen {_n(a["chosen_rate"])};
+recall of injected anomalies {_n(a["recall"])}, by kind: {", ".join(f"{k} {_n(v, 2)}" for k, v in a["recall_by_kind"].items())}.
 
 ## Limits
 
@@ -347,5 +561,5 @@ recall of injected anomalies {_n(a['recall'])}, by kind: {', '.join(f'{k} {_n(v,
 
 ## Origin
 
-Data {origin['data'][:16]}, code {origin['code'][:16]}, locked dependencies {origin['dependencies']['lock'][:16]}{''.join(f', {k} {v} in place of the locked one' for k, v in origin['dependencies'].items() if k != 'lock')}.
+Data {origin["data"][:16]}, code {origin["code"][:16]}, locked dependencies {origin["dependencies"]["lock"][:16]}{"".join(f", {k} {v} in place of the locked one" for k, v in origin["dependencies"].items() if k != "lock")}.
 """

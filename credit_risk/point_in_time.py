@@ -12,51 +12,65 @@ from statistics import NormalDist
 # %% ../nbs/10b_point_in_time.ipynb #29eac194
 _NORMAL = NormalDist()
 
+
 def conditional_probability(
-    p:float,                  # probability of default through the cycle
-    rho:float,                # asset correlation, 0 to below 1
-    z:float                   # the economy, in standard deviations; negative is bad
-)->float:                     # probability of default in that economy
+    p: float,  # probability of default through the cycle
+    rho: float,  # asset correlation, 0 to below 1
+    z: float,  # the economy, in standard deviations; negative is bad
+) -> float:  # probability of default in that economy
     "Vasicek's one-factor model."
-    if not 0 <= rho < 1: raise ValueError(f"rho must be at least 0 and below 1, not {rho}")
-    if not 0 <= p <= 1: raise ValueError(f"p must be between 0 and 1, not {p}")
-    if rho == 0 or p in (0, 1): return p
-    return _NORMAL.cdf((_NORMAL.inv_cdf(p) - rho**.5*z)/(1 - rho)**.5)
+    if not 0 <= rho < 1:
+        raise ValueError(f"rho must be at least 0 and below 1, not {rho}")
+    if not 0 <= p <= 1:
+        raise ValueError(f"p must be between 0 and 1, not {p}")
+    if rho == 0 or p in (0, 1):
+        return p
+    return _NORMAL.cdf((_NORMAL.inv_cdf(p) - rho**0.5 * z) / (1 - rho) ** 0.5)
+
 
 def systematic_factor(
-    rate:float,               # default rate seen in one period, strictly between 0 and 1
-    p:float,                  # probability through the cycle, strictly between 0 and 1
-    rho:float                 # asset correlation, strictly between 0 and 1
-)->float:                     # z: the economy in which p becomes the rate
+    rate: float,  # default rate seen in one period, strictly between 0 and 1
+    p: float,  # probability through the cycle, strictly between 0 and 1
+    rho: float,  # asset correlation, strictly between 0 and 1
+) -> float:  # z: the economy in which p becomes the rate
     "The inverse: which economy a default rate tells of."
-    if not 0 < rho < 1: raise ValueError(f"rho must be between 0 and 1, not {rho}: without correlation a rate tells nothing of the economy")
-    return (_NORMAL.inv_cdf(p) - (1 - rho)**.5*_NORMAL.inv_cdf(rate))/rho**.5
+    if not 0 < rho < 1:
+        raise ValueError(
+            f"rho must be between 0 and 1, not {rho}: without correlation a rate tells nothing of the economy"
+        )
+    return (_NORMAL.inv_cdf(p) - (1 - rho) ** 0.5 * _NORMAL.inv_cdf(rate)) / rho**0.5
 
 # %% ../nbs/10b_point_in_time.ipynb #ef5743e8
 def basel_capital(
-    p:float,                  # probability of default over a year
-    lgd:float,                # loss given default
-    kind:str='corporate',     # corporate, mortgage or retail
-    maturity:float=2.5        # years; corporate only
-)->float:                     # capital for unexpected loss, share of the exposure
+    p: float,  # probability of default over a year
+    lgd: float,  # loss given default
+    kind: str = "corporate",  # corporate, mortgage or retail
+    maturity: float = 2.5,  # years; corporate only
+) -> float:  # capital for unexpected loss, share of the exposure
     "The risk-weight function of Basel II and III, without its scaling factor."
-    if kind == 'mortgage': rho = .15
+    if kind == "mortgage":
+        rho = 0.15
     else:
-        decay, low, high = (50, .12, .24) if kind == 'corporate' else (35, .03, .16)
-        weight = (1 - exp(-decay*p))/(1 - exp(-decay))
-        rho = low*weight + high*(1 - weight)
-    loss = lgd*(conditional_probability(p, rho, _NORMAL.inv_cdf(.001)) - p)
-    if kind != 'corporate': return loss
-    b = (.11852 - .05478*log(p))**2
-    return loss*(1 + (maturity - 2.5)*b)/(1 - 1.5*b)
+        decay, low, high = (50, 0.12, 0.24) if kind == "corporate" else (35, 0.03, 0.16)
+        weight = (1 - exp(-decay * p)) / (1 - exp(-decay))
+        rho = low * weight + high * (1 - weight)
+    loss = lgd * (conditional_probability(p, rho, _NORMAL.inv_cdf(0.001)) - p)
+    if kind != "corporate":
+        return loss
+    b = (0.11852 - 0.05478 * log(p)) ** 2
+    return loss * (1 + (maturity - 2.5) * b) / (1 - 1.5 * b)
 
 # %% ../nbs/10b_point_in_time.ipynb #1ab8f944
 def under_scenario(
-    p:float,                  # probability through the cycle
-    macro:dict,               # content of macro.json: {correlation, scenarios: {name: {facteur, libelle, label, source}}}
-    scenario:str              # one of its scenarios
-)->dict:                      # scenario, probabilite_defaut, facteur, correlation, libelle, label, source
+    p: float,  # probability through the cycle
+    macro: dict,  # content of macro.json: {correlation, scenarios: {name: {facteur, libelle, label, source}}}
+    scenario: str,  # one of its scenarios
+) -> dict:  # scenario, probabilite_defaut, facteur, correlation, libelle, label, source
     "The probability under a named scenario, and what it rests on."
-    s = macro['scenarios'][scenario]
-    return {'scenario': scenario, 'probabilite_defaut': conditional_probability(p, macro['correlation'], s['facteur']),
-            'facteur': s['facteur'], 'correlation': macro['correlation']} | {n: s[n] for n in ('libelle', 'label', 'source')}
+    s = macro["scenarios"][scenario]
+    return {
+        "scenario": scenario,
+        "probabilite_defaut": conditional_probability(p, macro["correlation"], s["facteur"]),
+        "facteur": s["facteur"],
+        "correlation": macro["correlation"],
+    } | {n: s[n] for n in ("libelle", "label", "source")}

@@ -6,7 +6,12 @@
 __all__ = ['GRAPH', 'RetrainError', 'run_notebook', 'Steps', 'retrain', 'add_scenarios']
 
 # %% ../nbs/14c_retrain.ipynb #6453ba88
-import json, os, shutil, sys, threading, time
+import json
+import os
+import shutil
+import sys
+import threading
+import time
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import suppress
 from graphlib import TopologicalSorter
@@ -14,7 +19,15 @@ from multiprocessing import active_children, get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from .artifacts import FILES, ArtifactError, current_version, digest, promote, read_version, write_version
+from credit_risk.artifacts import (
+    FILES,
+    ArtifactError,
+    current_version,
+    digest,
+    promote,
+    read_version,
+    write_version,
+)
 from .bank import _alive
 from .contract import dossier_from_json
 from .database import ROOT
@@ -23,74 +36,113 @@ from .pipeline import JUDGES, code_of, extract, origin_of, read_portfolio, versi
 from .scoring import golden_rows, models_from
 
 # %% ../nbs/14c_retrain.ipynb #6794720f
-GRAPH = {'train_anomaly': (), 'train_scorer': (), 'eda': (), 'evaluate': ('train_scorer', 'train_anomaly')}    # notebook of nbs/runs to what it needs; the longest first
+GRAPH = {
+    "train_anomaly": (),
+    "train_scorer": (),
+    "eda": (),
+    "evaluate": ("train_scorer", "train_anomaly"),
+}  # notebook of nbs/runs to what it needs; the longest first
+
 
 class RetrainError(RuntimeError):
     "A notebook failed: nothing was promoted."
 
 # %% ../nbs/14c_retrain.ipynb #35e309a9
 def run_notebook(
-    name:str,                 # in nbs/runs
-    folder:str|Path,          # where the executed copy and its HTML go
-    parameters:dict,          # of the cell tagged `parameters`
-    progress:bool|dict=True,  # a bar on stderr, or options of tqdm
-    database_url:str|None=None,    # of the bank: not a parameter, because a copy shows its parameters and an address may hold a password
-    code:bool=True            # whether the HTML shows the code cells
-)->None:                      # raises `RetrainError`; the failed copy stays for reading
+    name: str,  # in nbs/runs
+    folder: str | Path,  # where the executed copy and its HTML go
+    parameters: dict,  # of the cell tagged `parameters`
+    progress: bool | dict = True,  # a bar on stderr, or options of tqdm
+    database_url: str
+    | None = None,  # of the bank: not a parameter, because a copy shows its parameters and an address may hold a password
+    code: bool = True,  # whether the HTML shows the code cells
+) -> None:  # raises `RetrainError`; the failed copy stays for reading
     "Execute one notebook with papermill and render it."
     import papermill
     from nbconvert import HTMLExporter
-    copy = Path(folder)/f'{name}.ipynb'
-    if database_url: os.environ['CREDIT_RISK_DATABASE_URL'] = database_url
-    os.environ['OMP_NUM_THREADS'] = '1'    # two notebooks run at a time: threads of one would take the core of the other
-    def execute(): papermill.execute_notebook(ROOT/'nbs'/'runs'/f'{name}.ipynb', copy, parameters, kernel_name='python3', progress_bar=progress, extra_arguments=['--log-level=ERROR'])
+
+    copy = Path(folder) / f"{name}.ipynb"
+    if database_url:
+        os.environ["CREDIT_RISK_DATABASE_URL"] = database_url
+    os.environ["OMP_NUM_THREADS"] = (
+        "1"  # two notebooks run at a time: threads of one would take the core of the other
+    )
+
+    def execute():
+        papermill.execute_notebook(
+            ROOT / "nbs" / "runs" / f"{name}.ipynb",
+            copy,
+            parameters,
+            kernel_name="python3",
+            progress_bar=progress,
+            extra_arguments=["--log-level=ERROR"],
+        )
+
     try:
-        try: execute()
+        try:
+            execute()
         except RuntimeError as e:
-            if 'Kernel died before replying' not in str(e): raise
-            execute()    # another kernel took its port between the choice and the opening: no cell had run
-    except papermill.PapermillExecutionError as e: raise RetrainError(f"{name} failed: {e.ename}: {e.evalue}") from None
-    copy.with_suffix('.html').write_text(HTMLExporter(exclude_input=not code).from_filename(str(copy))[0], 'utf-8')
+            if "Kernel died before replying" not in str(e):
+                raise
+            execute()  # another kernel took its port between the choice and the opening: no cell had run
+    except papermill.PapermillExecutionError as e:
+        raise RetrainError(f"{name} failed: {e.ename}: {e.evalue}") from None
+    copy.with_suffix(".html").write_text(
+        HTMLExporter(exclude_input=not code).from_filename(str(copy))[0], "utf-8"
+    )
+
 
 def _die_with(parent):
     "A step that nobody waits for would go on for minutes; its kernel ends when this process does."
     from tqdm.auto import tqdm
-    tqdm.set_lock(threading.RLock())    # the bars' own lock is shared between processes, and one that is killed would leave it behind
+
+    tqdm.set_lock(
+        threading.RLock()
+    )  # the bars' own lock is shared between processes, and one that is killed would leave it behind
+
     def watch():
-        while os.getppid() == parent: time.sleep(.5)
+        while os.getppid() == parent:
+            time.sleep(0.5)
         os._exit(1)
+
     threading.Thread(target=watch, daemon=True).start()
 
 # %% ../nbs/14c_retrain.ipynb #57976968
 class Steps:
     "The folders of finished steps, hidden beside the versions."
+
     def __init__(self, artifacts):
-        self.folder, self.made = Path(artifacts)/'.steps', not Path(artifacts).exists()
+        self.folder, self.made = Path(artifacts) / ".steps", not Path(artifacts).exists()
         self.folder.mkdir(parents=True, exist_ok=True)
-        for path in self.folder.glob('tmp-*'):
-            if not _alive(int(path.name.split('-')[1])): shutil.rmtree(path, ignore_errors=True)
+        for path in self.folder.glob("tmp-*"):
+            if not _alive(int(path.name.split("-")[1])):
+                shutil.rmtree(path, ignore_errors=True)
 
-    def begun(self, step)->Path: return self.folder/f'tmp-{os.getpid()}-{step}'
+    def begun(self, step) -> Path:
+        return self.folder / f"tmp-{os.getpid()}-{step}"
 
-    def begin(self, step)->Path:
+    def begin(self, step) -> Path:
         "An empty folder that only the owner can read: it may hold the facts of clients."
         path = self.begun(step)
         shutil.rmtree(path, ignore_errors=True)
         path.mkdir(mode=0o700)
         return path
 
-    def done(self, step, key)->Path: return self.folder/f'{step}-{key[:16]}'
+    def done(self, step, key) -> Path:
+        return self.folder / f"{step}-{key[:16]}"
 
-    def finish(self, step, key)->Path:
+    def finish(self, step, key) -> Path:
         "Give a complete folder its name."
         begun, done = self.begun(step), self.done(step, key)
-        if done.exists(): shutil.rmtree(begun)
-        else: os.rename(begun, done)
+        if done.exists():
+            shutil.rmtree(begun)
+        else:
+            os.rename(begun, done)
         return done
 
-    def failed(self, step)->Path:
+    def failed(self, step) -> Path:
         "Keep what a failed step left, in place of what the last one did."
-        begun, kept = self.begun(step), self.folder/f'failed-{step}'
+        begun, kept = self.begun(step), self.folder / f"failed-{step}"
         shutil.rmtree(kept, ignore_errors=True)
         os.rename(begun, kept)
         return kept
@@ -99,113 +151,205 @@ class Steps:
         "Remove what this run has begun and, given the keys of its steps, what earlier runs finished."
         kept = keys and {self.done(step, key).name for step, key in keys.items()}
         for path in self.folder.iterdir():
-            if path.name.startswith(f'tmp-{os.getpid()}-') or kept and path.name not in kept and not path.name.startswith('tmp-'): shutil.rmtree(path, ignore_errors=True)
-        with suppress(OSError):    # what is not empty, or a mount, stays
+            if (
+                path.name.startswith(f"tmp-{os.getpid()}-")
+                or kept
+                and path.name not in kept
+                and not path.name.startswith("tmp-")
+            ):
+                shutil.rmtree(path, ignore_errors=True)
+        with suppress(OSError):  # what is not empty, or a mount, stays
             self.folder.rmdir()
-            if self.made: self.folder.parent.rmdir()
+            if self.made:
+                self.folder.parent.rmdir()
 
 # %% ../nbs/14c_retrain.ipynb #0ab8f358
 def _keys(artifacts, origin):
     "What each notebook reads, as one hash each."
-    read = [origin['data'], origin['parameters'], origin['dependencies']]
-    keys = {step: digest(step, *read, code_of(step, without=JUDGES)) for step in ('train_anomaly', 'train_scorer', 'eda')}
-    try: promoted = read_version(artifacts, current_version(artifacts))['manifest']
-    except ArtifactError as e: promoted = str(e)
-    return keys | {'evaluate': digest(keys['train_anomaly'], keys['train_scorer'], origin, promoted, code_of('evaluate'))}
+    read = [origin["data"], origin["parameters"], origin["dependencies"]]
+    keys = {
+        step: digest(step, *read, code_of(step, without=JUDGES))
+        for step in ("train_anomaly", "train_scorer", "eda")
+    }
+    try:
+        promoted = read_version(artifacts, current_version(artifacts))["manifest"]
+    except ArtifactError as e:
+        promoted = str(e)
+    return keys | {
+        "evaluate": digest(
+            keys["train_anomaly"], keys["train_scorer"], origin, promoted, code_of("evaluate")
+        )
+    }
 
 # %% ../nbs/14c_retrain.ipynb #2d43b087
 def _walk(steps, keys, parameters, database_url, progress):
     "Run the notebooks, two at a time, each when what it needs is there."
     graph, running = TopologicalSorter(GRAPH), {}
     graph.prepare()
-    with ProcessPoolExecutor(2, mp_context=get_context('spawn'), initializer=_die_with, initargs=(os.getpid(),)) as pool:
+    with ProcessPoolExecutor(
+        2, mp_context=get_context("spawn"), initializer=_die_with, initargs=(os.getpid(),)
+    ) as pool:
+
         def begin(step):
             if steps.done(step, keys[step]).exists():
-                if progress: print(f'{step:13}: as before', file=sys.stderr)
+                if progress:
+                    print(f"{step:13}: as before", file=sys.stderr)
                 return graph.done(step)
-            bar = progress and {'desc': f'{step:13}', 'position': list(GRAPH).index(step)}
-            running[pool.submit(run_notebook, step, steps.begin(step), parameters(step), bar, database_url)] = step
+            bar = progress and {"desc": f"{step:13}", "position": list(GRAPH).index(step)}
+            running[
+                pool.submit(
+                    run_notebook, step, steps.begin(step), parameters(step), bar, database_url
+                )
+            ] = step
+
         try:
             while graph.is_active():
-                for step in sorted(graph.get_ready(), key=list(GRAPH).index): begin(step)
+                for step in sorted(graph.get_ready(), key=list(GRAPH).index):
+                    begin(step)
                 for notebook in wait(running, return_when=FIRST_COMPLETED).done:
                     step = running.pop(notebook)
-                    try: notebook.result()
-                    except RetrainError as e: raise RetrainError(f"{e} (nothing was promoted; executed copy: {steps.failed(step)/f'{step}.ipynb'})") from None
+                    try:
+                        notebook.result()
+                    except RetrainError as e:
+                        raise RetrainError(
+                            f"{e} (nothing was promoted; executed copy: {steps.failed(step) / f'{step}.ipynb'})"
+                        ) from None
                     steps.finish(step, keys[step])
                     graph.done(step)
         except BaseException:
-            for child in active_children(): child.kill()    # what still runs would be thrown away
+            for child in active_children():
+                child.kill()  # what still runs would be thrown away
             pool.shutdown(cancel_futures=True)
             raise
 
 # %% ../nbs/14c_retrain.ipynb #3efbe127
-def _part(steps, keys, name): return next(steps.done(f'train_{name}', keys[f'train_{name}']).glob(f'.candidate-*/{name}.json'))
+def _part(steps, keys, name):
+    return next(
+        steps.done(f"train_{name}", keys[f"train_{name}"]).glob(f".candidate-*/{name}.json")
+    )
+
 
 def _run(steps, artifacts, lines, database_url, portfolio, progress):
     "The notebooks of a portfolio; the keys of their steps."
     origin = origin_of(portfolio)
     keys = _keys(artifacts, origin)
-    shared = {'extract': str(lines), 'split_date': portfolio.split_date.isoformat()}
+    shared = {"extract": str(lines), "split_date": portfolio.split_date.isoformat()}
+
     def parameters(step):
-        if step == 'eda': return shared
-        if step == 'evaluate': return shared | {'artifacts': str(artifacts), 'out': str(steps.begun(step)), **{n: str(_part(steps, keys, n)) for n in ('scorer', 'anomaly')}}
-        return shared | {'artifacts': str(steps.begun(step)), 'promote': False}
-    if progress: print(f'training on the applications before {portfolio.split_date}, judging on those from then on', file=sys.stderr)
+        if step == "eda":
+            return shared
+        if step == "evaluate":
+            return shared | {
+                "artifacts": str(artifacts),
+                "out": str(steps.begun(step)),
+                **{n: str(_part(steps, keys, n)) for n in ("scorer", "anomaly")},
+            }
+        return shared | {"artifacts": str(steps.begun(step)), "promote": False}
+
+    if progress:
+        print(
+            f"training on the applications before {portfolio.split_date}, judging on those from then on",
+            file=sys.stderr,
+        )
     _walk(steps, keys, parameters, database_url, progress)
     return keys
 
+
 def _copies(steps, keys):
     "The executed notebooks and their HTML, in one folder."
-    runs = steps.begin('runs')
+    runs = steps.begin("runs")
     for step, key in keys.items():
-        for path in steps.done(step, key).glob(f'{step}.*'): shutil.copy(path, runs)
+        for path in steps.done(step, key).glob(f"{step}.*"):
+            shutil.copy(path, runs)
     runs.chmod(0o755)
     return runs
 
 # %% ../nbs/14c_retrain.ipynb #309b58cb
 def retrain(
-    database_url:str|None=None,      # see `database.database_url`
-    artifacts:str|Path='artifacts',  # folder of versions
-    split_date:str|None=None,        # YYYY-MM-DD, first day of the out-of-time test
-    force:str|None=None,             # why the version is to be promoted in spite of the gate
-    progress:bool=True               # bars on stderr
-)->str:                              # the version, promoted
+    database_url: str | None = None,  # see `database.database_url`
+    artifacts: str | Path = "artifacts",  # folder of versions
+    split_date: str | None = None,  # YYYY-MM-DD, first day of the out-of-time test
+    force: str | None = None,  # why the version is to be promoted in spite of the gate
+    progress: bool = True,  # bars on stderr
+) -> str:  # the version, promoted
     "Run the graph on a bank; raises ValueError, `RetrainError`, `gate.GateError` or `ArtifactError` and promotes nothing."
     steps = Steps(artifacts)
     try:
-        lines = extract(database_url, steps.begin('extract')/'applications.jsonl')
+        lines = extract(database_url, steps.begin("extract") / "applications.jsonl")
         portfolio = read_portfolio(split_date=split_date, path=lines)
         version = version_of(origin_of(portfolio))
         if serves(artifacts, version):
-            if progress: print(f'version {version} serves already: neither data, code, parameters nor dependencies have changed', file=sys.stderr)
+            if progress:
+                print(
+                    f"version {version} serves already: neither data, code, parameters nor dependencies have changed",
+                    file=sys.stderr,
+                )
             return version
         keys = _run(steps, artifacts, lines, database_url, portfolio, progress)
-        candidate, comparison = (json.loads((steps.done('evaluate', keys['evaluate'])/f'{name}.json').read_text('utf-8')) for name in ('candidate', 'comparison'))
-        try: return release(artifacts, candidate, comparison, _copies(steps, keys), force)
-        finally: steps.close(keys)
-    finally: steps.close()
+        candidate, comparison = (
+            json.loads(
+                (steps.done("evaluate", keys["evaluate"]) / f"{name}.json").read_text("utf-8")
+            )
+            for name in ("candidate", "comparison")
+        )
+        try:
+            return release(artifacts, candidate, comparison, _copies(steps, keys), force)
+        finally:
+            steps.close(keys)
+    finally:
+        steps.close()
 
 # %% ../nbs/14c_retrain.ipynb #8c16417c
 def add_scenarios(
-    database_url:str|None=None,      # see `database.database_url`
-    artifacts:str|Path='artifacts',  # folder of versions
-    unemployment:str|None=None,      # CSV with trimestre (2012Q1) and chomage (%); default: the economy of the simulated bank
-    progress:bool=True               # a bar on stderr
-)->str:                              # the new version, promoted
+    database_url: str | None = None,  # see `database.database_url`
+    artifacts: str | Path = "artifacts",  # folder of versions
+    unemployment: str
+    | None = None,  # CSV with trimestre (2012Q1) and chomage (%); default: the economy of the simulated bank
+    progress: bool = True,  # a bar on stderr
+) -> str:  # the new version, promoted
     "The promoted version with scenarios; raises `RetrainError` or `ArtifactError` and promotes nothing."
     artifacts, version = Path(artifacts), current_version(artifacts)
     base = read_version(artifacts, version)
     with TemporaryDirectory() as work:
-        runs, part = Path(work)/'runs', Path(work)/'macro.json'
-        if (artifacts/version/'runs').is_dir(): shutil.copytree(artifacts/version/'runs', runs)
+        runs, part = Path(work) / "runs", Path(work) / "macro.json"
+        if (artifacts / version / "runs").is_dir():
+            shutil.copytree(artifacts / version / "runs", runs)
         runs.mkdir(exist_ok=True)
-        run_notebook('scenarios', runs, {'database_url': database_url, 'artifacts': str(artifacts), 'unemployment': unemployment, 'part': str(part)}, progress)
-        macro = json.loads(part.read_text('utf-8'))
+        run_notebook(
+            "scenarios",
+            runs,
+            {
+                "database_url": database_url,
+                "artifacts": str(artifacts),
+                "unemployment": unemployment,
+                "part": str(part),
+            },
+            progress,
+        )
+        macro = json.loads(part.read_text("utf-8"))
         new = digest(version, macro)[:12]
-        golden = golden_rows([dossier_from_json(row['dossier']) for row in base['manifest']['golden'] if 'scenario' not in row], models_from(new, base['scorer'], base['anomaly'], macro=macro))
-        files = {n: (artifacts/version/n).read_text('utf-8') for n in FILES} | {'macro.json': macro}
-        files['model_card.md'] += f"\n## Scenarios\n\nVersion {new} is version {version} with scenarios ({', '.join(macro['scenarios'])}): asset correlation {macro['correlation']:.4f} [{macro['correlation_low']:.4f}, {macro['correlation_high']:.4f}], estimated on {macro['quarters']} quarters. They inform; no cut-off rests on them.\n"
-        write_version(artifacts, new, files, base['manifest']['origin'] | {'scenarios_of': version}, golden, runs, base['manifest'].get('gate'))
+        golden = golden_rows(
+            [
+                dossier_from_json(row["dossier"])
+                for row in base["manifest"]["golden"]
+                if "scenario" not in row
+            ],
+            models_from(new, base["scorer"], base["anomaly"], macro=macro),
+        )
+        files = {n: (artifacts / version / n).read_text("utf-8") for n in FILES} | {
+            "macro.json": macro
+        }
+        files["model_card.md"] += (
+            f"\n## Scenarios\n\nVersion {new} is version {version} with scenarios ({', '.join(macro['scenarios'])}): asset correlation {macro['correlation']:.4f} [{macro['correlation_low']:.4f}, {macro['correlation_high']:.4f}], estimated on {macro['quarters']} quarters. They inform; no cut-off rests on them.\n"
+        )
+        write_version(
+            artifacts,
+            new,
+            files,
+            base["manifest"]["origin"] | {"scenarios_of": version},
+            golden,
+            runs,
+            base["manifest"].get("gate"),
+        )
     promote(artifacts, new)
     return new

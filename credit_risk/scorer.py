@@ -16,95 +16,164 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import check_is_fitted
 
 from .additive import AdditiveModel, interpolate, probability
-from .boosting import DEEP, SHAPES, add_tables, additive_model, axes_of, grow_bags, joint_groups, positions_of, propose_axes, purify, strength, tables_of, tree_inputs
+from credit_risk.boosting import (
+    DEEP,
+    SHAPES,
+    add_tables,
+    additive_model,
+    axes_of,
+    grow_bags,
+    joint_groups,
+    positions_of,
+    propose_axes,
+    purify,
+    strength,
+    tables_of,
+    tree_inputs,
+)
 
 # %% ../nbs/07_scorer.ipynb #1c013521
 def prepare(
-    X,                        # DataFrame; anything else becomes one with columns x0, x1, ...
-)->pd.DataFrame:              # numbers as float64, everything else as text; missing as NaN
+    X,  # DataFrame; anything else becomes one with columns x0, x1, ...
+) -> pd.DataFrame:  # numbers as float64, everything else as text; missing as NaN
     "The one form in which a table meets a model."
-    X = X if isinstance(X, pd.DataFrame) else pd.DataFrame(np.asarray(X)).rename(columns=lambda i: f'x{i}').infer_objects()
+    X = (
+        X
+        if isinstance(X, pd.DataFrame)
+        else pd.DataFrame(np.asarray(X)).rename(columns=lambda i: f"x{i}").infer_objects()
+    )
     names = [str(c) for c in X.columns]
     twice = sorted({n for n in names if names.count(n) > 1})
-    if twice: raise ValueError(f"column names must be unique; repeated: {', '.join(twice)}")
+    if twice:
+        raise ValueError(f"column names must be unique; repeated: {', '.join(twice)}")
     out = {}
     for name, (_, column) in zip(names, X.items()):
         if pd.api.types.is_numeric_dtype(column):
             values = column.to_numpy(dtype=float, na_value=np.nan)
-            if np.isinf(values).any(): raise ValueError(f"{name} holds infinite values; replace them by a number or by missing")
+            if np.isinf(values).any():
+                raise ValueError(
+                    f"{name} holds infinite values; replace them by a number or by missing"
+                )
             out[name] = values
-        elif pd.api.types.is_datetime64_any_dtype(column): raise ValueError(f"{name} holds dates; give a number, such as months before the decision")
+        elif pd.api.types.is_datetime64_any_dtype(column):
+            raise ValueError(
+                f"{name} holds dates; give a number, such as months before the decision"
+            )
         else:
             missing = column.isna().to_numpy()
             text = np.array([None if m else str(v) for v, m in zip(column, missing)], dtype=object)
-            out[name] = pd.array(text, dtype='str')
+            out[name] = pd.array(text, dtype="str")
     return pd.DataFrame(out, index=X.index)
 
+
 def check_trainable(
-    X:pd.DataFrame,           # from `prepare`
-    least:int                 # smallest number of rows
-):                            # raises ValueError; warns where a column cannot help
+    X: pd.DataFrame,  # from `prepare`
+    least: int,  # smallest number of rows
+):  # raises ValueError; warns where a column cannot help
     "Refuse a table that cannot be learned from."
-    if len(X) < least: raise ValueError(f"{len(X)} rows are too few to fit a model; at least {least} are needed")
-    if not X.shape[1]: raise ValueError("the table has no column to learn from")
+    if len(X) < least:
+        raise ValueError(f"{len(X)} rows are too few to fit a model; at least {least} are needed")
+    if not X.shape[1]:
+        raise ValueError("the table has no column to learn from")
     empty = [n for n in X if X[n].isna().all()]
     constant = [n for n in X if n not in empty and X[n].nunique(dropna=False) == 1]
-    if len(empty) + len(constant) == X.shape[1]: raise ValueError("every column is constant or missing: there is nothing to learn from")
-    if empty: warnings.warn(f"never known, so never used: {', '.join(empty)}", stacklevel=3)
-    if constant: warnings.warn(f"constant, so without influence: {', '.join(constant)}", stacklevel=3)
+    if len(empty) + len(constant) == X.shape[1]:
+        raise ValueError("every column is constant or missing: there is nothing to learn from")
+    if empty:
+        warnings.warn(f"never known, so never used: {', '.join(empty)}", stacklevel=3)
+    if constant:
+        warnings.warn(f"constant, so without influence: {', '.join(constant)}", stacklevel=3)
     codes = {n: X[n].value_counts() for n in X if not pd.api.types.is_float_dtype(X[n])}
-    if rare := [n for n, c in codes.items() if (c == 1).any() and n not in constant]: warnings.warn(f"codes of a single row are read as never seen: {', '.join(rare)}", stacklevel=3)
-    if many := [n for n, c in codes.items() if (c > 1).sum() > 250]: warnings.warn(f"only the 250 most frequent codes are told apart: {', '.join(many)}", stacklevel=3)
+    if rare := [n for n, c in codes.items() if (c == 1).any() and n not in constant]:
+        warnings.warn(
+            f"codes of a single row are read as never seen: {', '.join(rare)}", stacklevel=3
+        )
+    if many := [n for n, c in codes.items() if (c > 1).sum() > 250]:
+        warnings.warn(
+            f"only the 250 most frequent codes are told apart: {', '.join(many)}", stacklevel=3
+        )
 
 # %% ../nbs/07_scorer.ipynb #d4c482db
 def prepare_known(
-    X,                        # DataFrame of rows to score
-    known                     # names that the model was fitted on
-)->pd.DataFrame:              # from `prepare`, those columns in that order
+    X,  # DataFrame of rows to score
+    known,  # names that the model was fitted on
+) -> pd.DataFrame:  # from `prepare`, those columns in that order
     "Rows to score. A column that is not there is an error: it would otherwise be read as missing in every row."
     X = prepare(X)
     absent = [n for n in known if n not in X]
-    if absent: raise ValueError(f"columns that the model was fitted on are not there: {', '.join(absent)}")
+    if absent:
+        raise ValueError(f"columns that the model was fitted on are not there: {', '.join(absent)}")
     return X[list(known)]
 
 # %% ../nbs/07_scorer.ipynb #a679de21
-_SEARCHED, _FOLDS = 20_000, 5     # rows on which quantities and pairs are looked for, at the most, and folds for it
-_COARSE = 8                   # bins of a number in tables of three and four
+_SEARCHED, _FOLDS = (
+    20_000,
+    5,
+)  # rows on which quantities and pairs are looked for, at the most, and folds for it
+_COARSE = 8  # bins of a number in tables of three and four
 
-def _mean_log_odds(y): return float(np.log(y.mean()/(1 - y.mean())))
 
-def _losses(y, log_odds): return np.logaddexp(0, log_odds) - y*log_odds
+def _mean_log_odds(y):
+    return float(np.log(y.mean() / (1 - y.mean())))
+
+
+def _losses(y, log_odds):
+    return np.logaddexp(0, log_odds) - y * log_odds
+
 
 def _gain(y, before, after):
     "Mean fall of the log loss from one set of scores to another, in standard errors."
     fall = _losses(y, before) - _losses(y, after)
-    return fall.mean()/max(fall.std(), 1e-12)*len(y)**.5
+    return fall.mean() / max(fall.std(), 1e-12) * len(y) ** 0.5
+
 
 class CreditScorer(ClassifierMixin, BaseEstimator):
     "Calibrated additive probability of default (scikit-learn grammar)."
-    def __init__(self,
-        pairs:int=64,         # tables of two quantities, at the most
-        deeper:int=8,         # groups of three or four quantities, at the most; used only where they are needed
-        ratios:int=24,        # ratios and differences of columns, at the most; 0 for none
-        bins:int=32,          # of a number
-        signs:dict|None=None, # column to +1 where a larger value must never lower the risk, -1 where it must never raise it
-        random_state:int=0,   # same data, same seed, same tables
-        n_jobs:int=1          # threads
-    ):
-        self.pairs, self.deeper, self.ratios, self.bins, self.signs, self.random_state, self.n_jobs = pairs, deeper, ratios, bins, signs, random_state, n_jobs
 
-    def fit(self,
-        X,                    # DataFrame of numeric, categorical and missing values
-        y                     # two classes; the second in sorted order is the default
-    )->'CreditScorer':
+    def __init__(
+        self,
+        pairs: int = 64,  # tables of two quantities, at the most
+        deeper: int = 8,  # groups of three or four quantities, at the most; used only where they are needed
+        ratios: int = 24,  # ratios and differences of columns, at the most; 0 for none
+        bins: int = 32,  # of a number
+        signs: dict
+        | None = None,  # column to +1 where a larger value must never lower the risk, -1 where it must never raise it
+        random_state: int = 0,  # same data, same seed, same tables
+        n_jobs: int = 1,  # threads
+    ):
+        (
+            self.pairs,
+            self.deeper,
+            self.ratios,
+            self.bins,
+            self.signs,
+            self.random_state,
+            self.n_jobs,
+        ) = pairs, deeper, ratios, bins, signs, random_state, n_jobs
+
+    def fit(
+        self,
+        X,  # DataFrame of numeric, categorical and missing values
+        y,  # two classes; the second in sorted order is the default
+    ) -> "CreditScorer":
         X, y = prepare(X), np.asarray(y)
         check_trainable(X, least=50)
-        if len(y) != len(X): raise ValueError(f"X has {len(X)} rows and y has {len(y)}")
-        if pd.isna(y).any(): raise ValueError(f"y is missing in {int(pd.isna(y).sum())} rows; leave out loans without an outcome")
+        if len(y) != len(X):
+            raise ValueError(f"X has {len(X)} rows and y has {len(y)}")
+        if pd.isna(y).any():
+            raise ValueError(
+                f"y is missing in {int(pd.isna(y).sum())} rows; leave out loans without an outcome"
+            )
         self.classes_ = np.unique(y)
-        if len(self.classes_) != 2: raise ValueError(f"y must hold two classes, not {len(self.classes_)}: {self.classes_[:5].tolist()}")
+        if len(self.classes_) != 2:
+            raise ValueError(
+                f"y must hold two classes, not {len(self.classes_)}: {self.classes_[:5].tolist()}"
+            )
         bad = (y == self.classes_[1]).astype(int)
-        if min(bad.sum(), len(bad) - bad.sum()) < 5: raise ValueError(f"the rarer class has {min(bad.sum(), len(bad) - bad.sum())} rows; at least 5 are needed")
+        if min(bad.sum(), len(bad) - bad.sum()) < 5:
+            raise ValueError(
+                f"the rarer class has {min(bad.sum(), len(bad) - bad.sum())} rows; at least 5 are needed"
+            )
         self._check_signs(X)
         _warn_of_leaks(X, bad)
         self.feature_names_in_, self.n_features_in_ = np.array(X.columns, dtype=object), X.shape[1]
@@ -112,104 +181,185 @@ class CreditScorer(ClassifierMixin, BaseEstimator):
         axes, together = self._explore(X, bad)
         positions = positions_of(axes, X)
         tables, oof, slope, shift = _calibrated(bad, *self._grow(positions, bad, axes, together))
-        axes, positions, tables, self.oof_, again, more = self._deepen(X, bad, axes, positions, tables, oof)
-        self.slope_, self.shift_ = again*slope, again*shift + more
+        axes, positions, tables, self.oof_, again, more = self._deepen(
+            X, bad, axes, positions, tables, oof
+        )
+        self.slope_, self.shift_ = again * slope, again * shift + more
         tables = purify(tables, positions)
         moves = strength(tables, positions)
-        kept = sorted((k for k in tables if len(k) == 2), key=lambda k: -moves[k])[:None if self.signs else self.pairs]
-        self.additive_ = additive_model({k: t for k, t in tables.items() if len(k) != 2 or k in kept}, axes)
+        kept = sorted((k for k in tables if len(k) == 2), key=lambda k: -moves[k])[
+            : None if self.signs else self.pairs
+        ]
+        self.additive_ = additive_model(
+            {k: t for k, t in tables.items() if len(k) != 2 or k in kept}, axes
+        )
         self.interval_ = venn_abers(bad, self.oof_)
         return self
 
     def _check_signs(self, X):
         for name, sign in (self.signs or {}).items():
-            if name not in X: raise ValueError(f"signs names {name}, which is not a column")
-            if sign not in (-1, 0, 1): raise ValueError(f"the sign of {name} must be -1, 0 or 1, not {sign}")
-            if sign and not pd.api.types.is_float_dtype(X[name]): raise ValueError(f"{name} has no order, so it can have no sign")
+            if name not in X:
+                raise ValueError(f"signs names {name}, which is not a column")
+            if sign not in (-1, 0, 1):
+                raise ValueError(f"the sign of {name} must be -1, 0 or 1, not {sign}")
+            if sign and not pd.api.types.is_float_dtype(X[name]):
+                raise ValueError(f"{name} has no order, so it can have no sign")
 
-    def _signs_of(self, axes): return [(self.signs or {}).get(a.get('variable'), 0) for a in axes]
+    def _signs_of(self, axes):
+        return [(self.signs or {}).get(a.get("variable"), 0) for a in axes]
 
     def _bags(self, positions, bad, axes, shape, together=None, start=None, **kw):
         start = np.full(len(bad), _mean_log_odds(bad)) if start is None else start
-        return grow_bags(tree_inputs(positions, axes), bad, axes, start, shape, together, self._signs_of(axes), n_jobs=self.n_jobs, **kw)
+        return grow_bags(
+            tree_inputs(positions, axes),
+            bad,
+            axes,
+            start,
+            shape,
+            together,
+            self._signs_of(axes),
+            n_jobs=self.n_jobs,
+            **kw,
+        )
 
     def _explore(self, X, bad):
         "The axes to learn on, and which of them may share a table."
         some = np.random.default_rng(self.random_state).permutation(len(X))[:_SEARCHED]
         X, bad = X.iloc[some].reset_index(drop=True), bad[some]
         fixed = [n for n, sign in (self.signs or {}).items() if sign]
-        def look(axes): return self._bags(positions_of(axes, X), bad, axes, SHAPES['pairs, few columns at a split'], seed=self.random_state, folds=_FOLDS)
+
+        def look(axes):
+            return self._bags(
+                positions_of(axes, X),
+                bad,
+                axes,
+                SHAPES["pairs, few columns at a split"],
+                seed=self.random_state,
+                folds=_FOLDS,
+            )
+
         axes = axes_of(X, bins=self.bins)
         bags = look(axes)
-        if self.ratios and (derived := propose_axes(X, bad, fixed, self.ratios, self.random_state, self.n_jobs)):
+        if self.ratios and (
+            derived := propose_axes(X, bad, fixed, self.ratios, self.random_state, self.n_jobs)
+        ):
             wider = axes_of(X, derived, self.bins)
             richer = look(wider)
-            if _gain(bad, bags.oof, richer.oof) > 0: axes, bags = wider, richer
+            if _gain(bad, bags.oof, richer.oof) > 0:
+                axes, bags = wider, richer
         moves = strength(purify(tables_of(bags, axes), P := positions_of(axes, X)), P)
-        allowed = self.pairs if self.signs else min(3*self.pairs, max(self.pairs, len(X)//10))    # a pair wants rows to learn from
+        allowed = (
+            self.pairs if self.signs else min(3 * self.pairs, max(self.pairs, len(X) // 10))
+        )  # a pair wants rows to learn from
         pairs = sorted((k for k in moves if len(k) == 2), key=lambda k: -moves[k])[:allowed]
         return axes, [list(k) for k in pairs] + [[j] for j in range(len(axes))]
 
     def _grow(self, positions, bad, axes, together):
         "The mean of the bags of every shape, and the out-of-fold scores."
-        large = len(bad) > 50_000    # one shape and three bags are as good there, and cost a fifth
-        shapes = [SHAPES['pairs, few columns at a split']] if large else list(SHAPES.values())
-        bags = [self._bags(positions, bad, axes, s, together, seed=self.random_state + k, folds=3 if large else 5) for k, s in enumerate(shapes)]
-        parts = [{k: t/len(bags) for k, t in tables_of(b, axes).items()} for b in bags]
+        large = len(bad) > 50_000  # one shape and three bags are as good there, and cost a fifth
+        shapes = [SHAPES["pairs, few columns at a split"]] if large else list(SHAPES.values())
+        bags = [
+            self._bags(
+                positions,
+                bad,
+                axes,
+                s,
+                together,
+                seed=self.random_state + k,
+                folds=3 if large else 5,
+            )
+            for k, s in enumerate(shapes)
+        ]
+        parts = [{k: t / len(bags) for k, t in tables_of(b, axes).items()} for b in bags]
         return add_tables({(): _mean_log_odds(bad)}, *parts), np.mean([b.oof for b in bags], axis=0)
 
     def _deepen(self, X, bad, axes, positions, tables, oof):
         "Tables of three and four quantities, where the rows left out ask for them."
         self.deeper_, same = 0.0, (axes, positions, tables, oof, 1.0, 0.0)
-        if not self.deeper or len(X) < 500: return same
+        if not self.deeper or len(X) < 500:
+            return same
         coarse = axes_of(X, bins=_COARSE)
         places = positions_of(coarse, X)
         some = np.random.default_rng(self.random_state).permutation(len(X))[:_SEARCHED]
-        groups = joint_groups(coarse, places[some], bad[some], oof[some])[:self.deeper]
-        if not groups: return same
+        groups = joint_groups(coarse, places[some], bad[some], oof[some])[: self.deeper]
+        if not groups:
+            return same
         on = self._bags(places, bad, coarse, DEEP, groups, start=oof, seed=self.random_state + 7)
-        anew = self._bags(places, bad, coarse, DEEP, [*groups, *([j] for j in range(len(coarse)))], seed=self.random_state + 8)
+        anew = self._bags(
+            places,
+            bad,
+            coarse,
+            DEEP,
+            [*groups, *([j] for j in range(len(coarse)))],
+            seed=self.random_state + 8,
+        )
         both = np.column_stack([oof, anew.oof])
         mix = LogisticRegression(C=1e6).fit(both, bad)
         blend = mix.decision_function(both) if mix.coef_.min() >= 0 else oof
         gains = _gain(bad, oof, on.oof), _gain(bad, oof, blend)
         self.deeper_ = float(max(gains))
-        if self.deeper_ < 2: return same
-        (old, new), shift, bags, oof = ((1.0, 1.0), 0.0, on, on.oof) if gains[0] >= gains[1] else (mix.coef_[0], mix.intercept_[0] + mix.coef_[0][1]*_mean_log_odds(bad), anew, blend)
-        moved = {tuple(j + len(axes) for j in k): new*t for k, t in tables_of(bags, coarse).items()}
-        tables, oof, slope, more = _calibrated(bad, add_tables({k: old*t for k, t in tables.items()}, {(): shift}, moved), oof)
+        if self.deeper_ < 2:
+            return same
+        (old, new), shift, bags, oof = (
+            ((1.0, 1.0), 0.0, on, on.oof)
+            if gains[0] >= gains[1]
+            else (
+                mix.coef_[0],
+                mix.intercept_[0] + mix.coef_[0][1] * _mean_log_odds(bad),
+                anew,
+                blend,
+            )
+        )
+        moved = {
+            tuple(j + len(axes) for j in k): new * t for k, t in tables_of(bags, coarse).items()
+        }
+        tables, oof, slope, more = _calibrated(
+            bad, add_tables({k: old * t for k, t in tables.items()}, {(): shift}, moved), oof
+        )
         return axes + coarse, np.column_stack([positions, places]), tables, oof, slope, more
 
-    def decision_function(self, X)->np.ndarray:
+    def decision_function(self, X) -> np.ndarray:
         "Log-odds of default."
         check_is_fitted(self)
         X, model = prepare_known(X, self.feature_names_in_), self.additive_
-        parts = [np.broadcast_to(model.total(model.term_columns(part)), len(part)) for part in _portions(X)]
+        parts = [
+            np.broadcast_to(model.total(model.term_columns(part)), len(part))
+            for part in _portions(X)
+        ]
         return np.concatenate(parts) if parts else np.empty(0)
 
-    def predict_proba(self, X)->np.ndarray:
+    def predict_proba(self, X) -> np.ndarray:
         "Two columns: probability of each class in `classes_`."
         p = np.array([probability(s) for s in self.decision_function(X).tolist()])
         return np.column_stack([1 - p, p])
 
-    def predict(self, X)->np.ndarray: return self.classes_[(self.decision_function(X) > 0).astype(int)]
+    def predict(self, X) -> np.ndarray:
+        return self.classes_[(self.decision_function(X) > 0).astype(int)]
 
-    def predict_interval(self, X)->tuple[np.ndarray, np.ndarray]:
+    def predict_interval(self, X) -> tuple[np.ndarray, np.ndarray]:
         "Low and high end of the Venn-Abers interval of each probability."
         scores = self.decision_function(X)
         p = np.array([probability(s) for s in scores.tolist()])
-        at = np.minimum(scores, self.interval_['log_odds'][-1]).tolist()
-        low, high = (np.array([interpolate(s, self.interval_['log_odds'], self.interval_[end]) for s in at]) for end in ('low', 'high'))
+        at = np.minimum(scores, self.interval_["log_odds"][-1]).tolist()
+        low, high = (
+            np.array([interpolate(s, self.interval_["log_odds"], self.interval_[end]) for s in at])
+            for end in ("low", "high")
+        )
         return np.clip(np.minimum(low, p), 0, 1), np.clip(np.maximum(high, p), 0, 1)
 
-    def explain(self, X)->pd.DataFrame:
+    def explain(self, X) -> pd.DataFrame:
         "Contributions in log-odds, one column a variable; with the intercept of `to_additive()` they add up to `decision_function`."
         check_is_fitted(self)
         X, model = prepare_known(X, self.feature_names_in_), self.additive_
-        parts = [pd.DataFrame(model.share(model.term_columns(part)), index=part.index) for part in _portions(X)]
-        return (pd.concat(parts) if parts else pd.DataFrame(index=X.index)).reindex(columns=X.columns, fill_value=0.0)
+        parts = [
+            pd.DataFrame(model.share(model.term_columns(part)), index=part.index)
+            for part in _portions(X)
+        ]
+        return (pd.concat(parts) if parts else pd.DataFrame(index=X.index)).reindex(
+            columns=X.columns, fill_value=0.0
+        )
 
-    def to_additive(self)->AdditiveModel:
+    def to_additive(self) -> AdditiveModel:
         "The tables that serve."
         check_is_fitted(self)
         return self.additive_
@@ -220,46 +370,77 @@ def _platt(y, oof):
     fitted = LogisticRegression(C=1e6).fit(oof[:, None], y)
     slope, shift = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
     if slope <= 0:
-        warnings.warn("left-out rows are ranked no better than by chance: the model gives every row the same probability", stacklevel=3)
+        warnings.warn(
+            "left-out rows are ranked no better than by chance: the model gives every row the same probability",
+            stacklevel=3,
+        )
         return 0.0, _mean_log_odds(y)
-    ratio = 2*(_losses(y, oof) - _losses(y, slope*oof + shift)).sum()
-    return (slope, shift) if ratio > 5.99 else (1.0, 0.0)    # 95 % point of chi-square with two degrees of freedom
+    ratio = 2 * (_losses(y, oof) - _losses(y, slope * oof + shift)).sum()
+    return (
+        (slope, shift) if ratio > 5.99 else (1.0, 0.0)
+    )  # 95 % point of chi-square with two degrees of freedom
+
 
 def _calibrated(y, tables, oof):
     "Tables and out-of-fold scores stretched and moved, with the slope and the shift."
     slope, shift = _platt(y, oof)
-    return add_tables({k: slope*t for k, t in tables.items()}, {(): shift}), slope*oof + shift, slope, shift
+    return (
+        add_tables({k: slope * t for k, t in tables.items()}, {(): shift}),
+        slope * oof + shift,
+        slope,
+        shift,
+    )
 
 # %% ../nbs/07_scorer.ipynb #48841ea9
 def venn_abers(
-    y:np.ndarray,             # 0 or 1
-    log_odds:np.ndarray       # out-of-fold scores of the same rows
-)->dict:                      # {log_odds, low, high}, curves to interpolate
+    y: np.ndarray,  # 0 or 1
+    log_odds: np.ndarray,  # out-of-fold scores of the same rows
+) -> dict:  # {log_odds, low, high}, curves to interpolate
     "The interval of a probability, as curves over its log-odds."
-    order = np.argsort(log_odds, kind='stable')
-    group = np.arange(len(y))*min(len(y), 1_000)//len(y)    # isotonic regression of a thousand group means
+    order = np.argsort(log_odds, kind="stable")
+    group = (
+        np.arange(len(y)) * min(len(y), 1_000) // len(y)
+    )  # isotonic regression of a thousand group means
     n = np.bincount(group)
-    s, rate = np.bincount(group, log_odds[order])/n, np.bincount(group, y[order])/n
+    s, rate = np.bincount(group, log_odds[order]) / n, np.bincount(group, y[order]) / n
     places, ends = np.unique(np.quantile(s, np.linspace(0, 1, 81))), []
     for outcome in (0, 1):
-        where = np.searchsorted(s, places, side='right' if outcome == 0 else 'left')    # in a tie, on the side where it is averaged in
-        ends.append([float(isotonic_regression(np.insert(rate, k, outcome), sample_weight=np.insert(n, k, 1))[k]) for k in where])
-    return {'log_odds': places.tolist(), 'low': ends[0], 'high': ends[1]}
+        where = np.searchsorted(
+            s, places, side="right" if outcome == 0 else "left"
+        )  # in a tie, on the side where it is averaged in
+        ends.append(
+            [
+                float(
+                    isotonic_regression(
+                        np.insert(rate, k, outcome), sample_weight=np.insert(n, k, 1)
+                    )[k]
+                )
+                for k in where
+            ]
+        )
+    return {"log_odds": places.tolist(), "low": ends[0], "high": ends[1]}
 
 # %% ../nbs/07_scorer.ipynb #3c148c2e
 def _portions(X, rows=10_000):
     "A few rows at a time, so that what the tables say of them stays in the processor's cache."
-    return [X.iloc[i:i+rows] for i in range(0, len(X), rows)]
+    return [X.iloc[i : i + rows] for i in range(0, len(X), rows)]
+
 
 def _warn_of_leaks(X, bad):
     "A column that separates the classes perfectly most likely knows the outcome."
+
     def perfect(column):
         known = column.notna().to_numpy()
-        if known.sum() < 20 or len(set(bad[known])) < 2: return False
+        if known.sum() < 20 or len(set(bad[known])) < 2:
+            return False
         if pd.api.types.is_float_dtype(column):
             paid, lost = (column.to_numpy()[known & (bad == k)] for k in (0, 1))
             return paid.max() < lost.min() or lost.max() < paid.min()
-        rates = pd.Series(bad[known]).groupby(column[known].to_numpy()).agg(['mean', 'size'])
-        return rates['mean'].isin([0, 1]).all() and rates['size'].median() > 5
+        rates = pd.Series(bad[known]).groupby(column[known].to_numpy()).agg(["mean", "size"])
+        return rates["mean"].isin([0, 1]).all() and rates["size"].median() > 5
+
     if leaks := [n for n in X if perfect(X[n])]:
-        warnings.warn(f"separates the two classes perfectly, so it probably knows the outcome; leave it out: {', '.join(leaks)}", stacklevel=3)
+        warnings.warn(
+            f"separates the two classes perfectly, so it probably knows the outcome; leave it out: {', '.join(leaks)}",
+            stacklevel=3,
+        )

@@ -21,143 +21,241 @@ from .point_in_time import under_scenario
 @dataclass(frozen=True)
 class Models:
     "A promoted version, ready to score."
-    version:str               # name of the version
-    scorer:AdditiveModel      # log-odds of default
-    scorecard:dict            # points, classes and cut-offs: see `decision.scorecard`
-    anomaly:StrongestOf       # surprise
-    threshold:float           # surprise above which an application is atypical
-    percentiles:dict          # {scores, percent} of usual applications
-    golden:list               # dossiers and the results that they must give
-    usual:dict                # number to the low and high end of its ordinary values
-    interval:dict|None = None # {log_odds, low, high}: how sure a probability is, where the scorer says it
-    macro:dict|None = None    # content of macro.json, where the version holds scenarios
+
+    version: str  # name of the version
+    scorer: AdditiveModel  # log-odds of default
+    scorecard: dict  # points, classes and cut-offs: see `decision.scorecard`
+    anomaly: StrongestOf  # surprise
+    threshold: float  # surprise above which an application is atypical
+    percentiles: dict  # {scores, percent} of usual applications
+    golden: list  # dossiers and the results that they must give
+    usual: dict  # number to the low and high end of its ordinary values
+    interval: dict | None = (
+        None  # {log_odds, low, high}: how sure a probability is, where the scorer says it
+    )
+    macro: dict | None = None  # content of macro.json, where the version holds scenarios
 
     @cached_property
-    def mates(self)->dict:
+    def mates(self) -> dict:
         "Of each component of the anomaly model: variable to its pairs."
         return {name: _mates(model) for name, model in self.anomaly.components.items()}
 
+
 def models_from(
-    version:str,              # name of the version
-    scorer:dict,              # content of scorer.json
-    anomaly:dict,             # content of anomaly.json
-    golden:list=(),           # golden rows of manifest.json
-    macro:dict|None=None      # content of macro.json
-)->Models:
+    version: str,  # name of the version
+    scorer: dict,  # content of scorer.json
+    anomaly: dict,  # content of anomaly.json
+    golden: list = (),  # golden rows of manifest.json
+    macro: dict | None = None,  # content of macro.json
+) -> Models:
     "Models from the content of their files."
-    return Models(version, AdditiveModel.from_dict(scorer['model']), scorer['scorecard'], StrongestOf.from_dict(anomaly['model']),
-                  anomaly['threshold'], anomaly['percentiles'], list(golden), anomaly.get('quantiles', {}), scorer.get('interval'), macro)
+    return Models(
+        version,
+        AdditiveModel.from_dict(scorer["model"]),
+        scorer["scorecard"],
+        StrongestOf.from_dict(anomaly["model"]),
+        anomaly["threshold"],
+        anomaly["percentiles"],
+        list(golden),
+        anomaly.get("quantiles", {}),
+        scorer.get("interval"),
+        macro,
+    )
+
 
 def load_models(
-    artifacts:str|Path,       # folder of versions
-    version:str|None=None     # name; default: the promoted one
-)->Models:                    # raises `artifacts.ArtifactError`
+    artifacts: str | Path,  # folder of versions
+    version: str | None = None,  # name; default: the promoted one
+) -> Models:  # raises `artifacts.ArtifactError`
     "Read, verify and compile a version."
     version = version or current_version(artifacts)
     content = read_version(artifacts, version)
-    return models_from(version, content['scorer'], content['anomaly'], content['manifest']['golden'], content.get('macro'))
+    return models_from(
+        version,
+        content["scorer"],
+        content["anomaly"],
+        content["manifest"]["golden"],
+        content.get("macro"),
+    )
 
 # %% ../nbs/11_scoring.ipynb #93c72e98
 def interval(
-    log_odds:float,           # of default
-    p:float,                  # the same as a probability
-    curve:dict|None           # {log_odds, low, high}, or None
-)->tuple[float,float]:        # low, high; p twice where nothing is known
+    log_odds: float,  # of default
+    p: float,  # the same as a probability
+    curve: dict | None,  # {log_odds, low, high}, or None
+) -> tuple[float, float]:  # low, high; p twice where nothing is known
     "The interval of a probability."
-    if not curve: return p, p
-    at = min(log_odds, curve['log_odds'][-1])
-    low, high = (interpolate(at, curve['log_odds'], curve[end]) for end in ('low', 'high'))
+    if not curve:
+        return p, p
+    at = min(log_odds, curve["log_odds"][-1])
+    low, high = (interpolate(at, curve["log_odds"], curve[end]) for end in ("low", "high"))
     return max(0.0, min(p, low)), min(1.0, max(p, high))
 
 # %% ../nbs/11_scoring.ipynb #019480e1
-SHOWN = 12   # contributions named one by one
+SHOWN = 12  # contributions named one by one
+
 
 def _reason(name, contribution, x):
     libelle, label = KNOWN[name].phrases(x[name])
-    return {'variable': name, 'contribution': contribution, 'libelle': libelle, 'label': label}
+    return {"variable": name, "contribution": contribution, "libelle": libelle, "label": label}
+
 
 def _score_reasons(parts, x):
     ranked = sorted(parts.items(), key=lambda part: abs(part[1]), reverse=True)
     rest = sum(v for _, v in ranked[SHOWN:])
-    return [_reason(n, v, x) for n, v in ranked[:SHOWN]] + [{'variable': 'autres', 'contribution': rest, 'libelle': 'Autres éléments', 'label': 'Everything else'}]
+    return [_reason(n, v, x) for n, v in ranked[:SHOWN]] + [
+        {
+            "variable": "autres",
+            "contribution": rest,
+            "libelle": "Autres éléments",
+            "label": "Everything else",
+        }
+    ]
+
 
 def _mates(model):
     "Each variable to the tables of two in which it is: where, and the other one."
     mates = {}
     for k, names in enumerate(model.term_names):
-        for n in names if len(names) == 2 else (): mates.setdefault(n, []).append((k, names[names[0] == n]))
+        for n in names if len(names) == 2 else ():
+            mates.setdefault(n, []).append((k, names[names[0] == n]))
     return mates
 
+
 def strangest(
-    models:Models,            # from `load_models`
-    said_by:str,              # component of the anomaly model
-    values                    # what its tables say of one application
-)->list[tuple]:               # (variables, contribution of the first), heaviest first: a field, and the one that it goes worst with where there is one
+    models: Models,  # from `load_models`
+    said_by: str,  # component of the anomaly model
+    values,  # what its tables say of one application
+) -> list[
+    tuple
+]:  # (variables, contribution of the first), heaviest first: a field, and the one that it goes worst with where there is one
     "What makes an application atypical."
-    ranked, mates, out = sorted(models.anomaly.components[said_by].share(values).items(), key=lambda part: part[1], reverse=True), models.mates[said_by], {}
+    ranked, mates, out = (
+        sorted(
+            models.anomaly.components[said_by].share(values).items(),
+            key=lambda part: part[1],
+            reverse=True,
+        ),
+        models.mates[said_by],
+        {},
+    )
     for n, v in ranked[:8]:
-        if v <= 0 or len(out) == 5: break
-        strange, mate = max(((values[k], mate) for k, mate in mates.get(n, ())), key=lambda pair: pair[0], default=(0, ''))
+        if v <= 0 or len(out) == 5:
+            break
+        strange, mate = max(
+            ((values[k], mate) for k, mate in mates.get(n, ())),
+            key=lambda pair: pair[0],
+            default=(0, ""),
+        )
         names = (n, mate) if strange > 0 else (n,)
         out.setdefault(frozenset(names), (names, v))
     return list(out.values())
 
+
 def _anomaly_reason(names, contribution, x, usual):
     (fr, en), *mate = (described(KNOWN[n], x[n], usual.get(n)) for n in names)
-    for f, e in mate: fr, en = f'{fr} avec {f[0].lower()}{f[1:]}', f'{en} with {e[0].lower()}{e[1:]}'
-    return {'variable': names[0], 'contribution': contribution, 'libelle': fr, 'label': en, 'variables': list(names)}
+    for f, e in mate:
+        fr, en = f"{fr} avec {f[0].lower()}{f[1:]}", f"{en} with {e[0].lower()}{e[1:]}"
+    return {
+        "variable": names[0],
+        "contribution": contribution,
+        "libelle": fr,
+        "label": en,
+        "variables": list(names),
+    }
 
 # %% ../nbs/11_scoring.ipynb #64386600
 def _check_scenario(name, models):
-    known = models.macro['scenarios'] if models.macro else {}
-    if name in known: return
-    fix = f"must be one of {', '.join(known)}" if known else "must be left out: this model version holds no scenarios (credit-risk add-scenarios makes one that does)"
-    raise BadRequest([{'pointer': '/scenario', 'detail': f"scenario {fix}"}])
+    known = models.macro["scenarios"] if models.macro else {}
+    if name in known:
+        return
+    fix = (
+        f"must be one of {', '.join(known)}"
+        if known
+        else "must be left out: this model version holds no scenarios (credit-risk add-scenarios makes one that does)"
+    )
+    raise BadRequest([{"pointer": "/scenario", "detail": f"scenario {fix}"}])
+
 
 def score(
-    dossier:dict,             # flat dossier, every field of the contract
-    models:Models,            # from `load_models`
-    scenario:str|None=None    # asks for `point_in_time` beside the rest
-)->dict:                      # contract.Result without decision_id; raises `contract.BadRequest` where the scenario is not known
+    dossier: dict,  # flat dossier, every field of the contract
+    models: Models,  # from `load_models`
+    scenario: str | None = None,  # asks for `point_in_time` beside the rest
+) -> dict:  # contract.Result without decision_id; raises `contract.BadRequest` where the scenario is not known
     "Score, explain and flag one application."
-    if scenario is not None: _check_scenario(scenario, models)
+    if scenario is not None:
+        _check_scenario(scenario, models)
     x = features(dossier)
     values = models.scorer.term_values(x)
     log_odds = models.scorer.total(values)
     p, parts = probability(log_odds), models.scorer.share(values)
     low, high = interval(log_odds, p, models.interval)
-    cuts = cutoffs(models.scorecard['decision'], dossier['taux_annuel'], dossier['duree_mois'])
+    cuts = cutoffs(models.scorecard["decision"], dossier["taux_annuel"], dossier["duree_mois"])
     surprise, said_by, strange = models.anomaly.score_one(x)
     atypical = surprise > models.threshold
-    result = {'date_demande': dossier['date_demande'].isoformat(),
-              'probabilite_defaut': p,
-              'intervalle': {'bas': low, 'haut': high} if models.interval else None,
-              'score': points(log_odds, models.scorecard['points']),
-              'classe_risque': rating(p, models.scorecard['classes']),
-              'recommandation': recommendation(low, high, atypical, cuts),
-              'seuils': {'accepter': cuts[0], 'refuser': cuts[1]},
-              'base': models.scorer.intercept,
-              'raisons': _score_reasons(parts, x),
-              'motifs': motives(parts, x, dossier),
-              'anomalie': {'est_atypique': atypical, 'score': surprise, 'seuil': models.threshold,
-                           'percentile': min(100.0, max(0.0, interpolate(surprise, models.percentiles['scores'], models.percentiles['percent']))),
-                           'raisons': [_anomaly_reason(names, v, x, models.usual) for names, v in strangest(models, said_by, strange)]},
-              'modele': {'version': models.version}}
-    return result if scenario is None else result | {'point_in_time': under_scenario(p, models.macro, scenario)}
+    result = {
+        "date_demande": dossier["date_demande"].isoformat(),
+        "probabilite_defaut": p,
+        "intervalle": {"bas": low, "haut": high} if models.interval else None,
+        "score": points(log_odds, models.scorecard["points"]),
+        "classe_risque": rating(p, models.scorecard["classes"]),
+        "recommandation": recommendation(low, high, atypical, cuts),
+        "seuils": {"accepter": cuts[0], "refuser": cuts[1]},
+        "base": models.scorer.intercept,
+        "raisons": _score_reasons(parts, x),
+        "motifs": motives(parts, x, dossier),
+        "anomalie": {
+            "est_atypique": atypical,
+            "score": surprise,
+            "seuil": models.threshold,
+            "percentile": min(
+                100.0,
+                max(
+                    0.0,
+                    interpolate(
+                        surprise, models.percentiles["scores"], models.percentiles["percent"]
+                    ),
+                ),
+            ),
+            "raisons": [
+                _anomaly_reason(names, v, x, models.usual)
+                for names, v in strangest(models, said_by, strange)
+            ],
+        },
+        "modele": {"version": models.version},
+    }
+    return (
+        result
+        if scenario is None
+        else result | {"point_in_time": under_scenario(p, models.macro, scenario)}
+    )
 
 # %% ../nbs/11_scoring.ipynb #9dcec82c
 def golden_rows(
-    dossiers:list[dict],      # flat dossiers
-    models:Models             # the version being made
-)->list[dict]:                # [{dossier, result}] as JSON can hold it, and one row a scenario
+    dossiers: list[dict],  # flat dossiers
+    models: Models,  # the version being made
+) -> list[dict]:  # [{dossier, result}] as JSON can hold it, and one row a scenario
     "What the version must always answer."
-    rows = [{'dossier': dossier_to_json(d), 'result': score(d, models)} for d in dossiers]
-    if not models.macro: return rows
-    return rows + [{'dossier': dossier_to_json(dossiers[0]), 'scenario': name, 'result': score(dossiers[0], models, name)} for name in models.macro['scenarios']]
+    rows = [{"dossier": dossier_to_json(d), "result": score(d, models)} for d in dossiers]
+    if not models.macro:
+        return rows
+    return rows + [
+        {
+            "dossier": dossier_to_json(dossiers[0]),
+            "scenario": name,
+            "result": score(dossiers[0], models, name),
+        }
+        for name in models.macro["scenarios"]
+    ]
+
 
 def check_golden(
-    models:Models             # loaded
-)->list[str]:                 # one line a problem; empty when all is well
+    models: Models,  # loaded
+) -> list[str]:  # one line a problem; empty when all is well
     "Score the golden rows again and compare every byte."
-    return [f"golden row {i} of version {models.version} no longer gives its result" for i, row in enumerate(models.golden)
-            if canonical(score(dossier_from_json(row['dossier']), models, row.get('scenario'))) != canonical(row['result'])]
+    return [
+        f"golden row {i} of version {models.version} no longer gives its result"
+        for i, row in enumerate(models.golden)
+        if canonical(score(dossier_from_json(row["dossier"]), models, row.get("scenario")))
+        != canonical(row["result"])
+    ]

@@ -1,4 +1,5 @@
 """Several services behind nginx, as `api/nginx.conf.sample` has it: only addresses, ports and the certificate are filled in."""
+
 import http.client
 import os
 import shutil
@@ -34,7 +35,8 @@ http {{
 @dataclass
 class Balancer(Service):
     "nginx: asked as a service is, over TLS."
-    http_port: int = 0        # where it redirects to TLS
+
+    http_port: int = 0  # where it redirects to TLS
 
     def connection(self, seconds=30):
         trusted = ssl.create_default_context(cafile=str(self.directory / "scoring.pem"))
@@ -44,8 +46,14 @@ class Balancer(Service):
 def filled_in(directory: Path, ports: list[int], tls: int, plain: int, changes: dict) -> str:
     "The sample for these ports; fails where it no longer has what is replaced."
     text = (ROOT / "api" / "nginx.conf.sample").read_text("utf-8")
-    places = {REPLICA: "".join(REPLICA.replace("8000", str(port)) for port in ports), "listen 443 ssl": f"listen 127.0.0.1:{tls} ssl", "listen 80;": f"listen 127.0.0.1:{plain};",
-              "/etc/ssl/certs/": f"{directory}/", "/etc/ssl/private/": f"{directory}/", "10.0.0.0/8": "127.0.0.0/8"}
+    places = {
+        REPLICA: "".join(REPLICA.replace("8000", str(port)) for port in ports),
+        "listen 443 ssl": f"listen 127.0.0.1:{tls} ssl",
+        "listen 80;": f"listen 127.0.0.1:{plain};",
+        "/etc/ssl/certs/": f"{directory}/",
+        "/etc/ssl/private/": f"{directory}/",
+        "10.0.0.0/8": "127.0.0.0/8",
+    }
     for old, new in (places | changes).items():
         assert old in text, f"api/nginx.conf.sample has no {old.strip()}"
         text = text.replace(old, new)
@@ -55,22 +63,54 @@ def filled_in(directory: Path, ports: list[int], tls: int, plain: int, changes: 
 @contextmanager
 def balanced(
     *services: Service,
-    changes: dict | None = None  # further texts of the sample to replace
+    changes: dict | None = None,  # further texts of the sample to replace
 ) -> Iterator[Balancer]:
     "nginx before services, stopped at the end of the block."
     program = shutil.which("nginx", path=os.environ.get("PATH", os.defpath) + ":/usr/sbin")
-    if program is None: raise RuntimeError(MISSING)
+    if program is None:
+        raise RuntimeError(MISSING)
     with tempfile.TemporaryDirectory() as name:
         directory, tls, plain = Path(name), free_port(), free_port()
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
-                        "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", directory / "scoring.key", "-out", directory / "scoring.pem"], check=True, capture_output=True)
-        (directory / "sample").write_text(filled_in(directory, [s.port for s in services], tls, plain, changes or {}), "utf-8")
-        (directory / "conf").write_text(WHOLE.format(directory=directory, user="user root;\n" if os.getuid() == 0 else ""), "utf-8")
-        process = subprocess.Popen([program, "-p", directory, "-c", directory / "conf", "-e", directory / "stderr"], stderr=subprocess.DEVNULL)
+        subprocess.run(
+            [
+                "openssl",
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:prime256v1",
+                "-nodes",
+                "-days",
+                "2",
+                "-subj",
+                "/CN=127.0.0.1",
+                "-addext",
+                "subjectAltName=IP:127.0.0.1",
+                "-keyout",
+                directory / "scoring.key",
+                "-out",
+                directory / "scoring.pem",
+            ],
+            check=True,
+            capture_output=True,
+        )
+        (directory / "sample").write_text(
+            filled_in(directory, [s.port for s in services], tls, plain, changes or {}), "utf-8"
+        )
+        (directory / "conf").write_text(
+            WHOLE.format(directory=directory, user="user root;\n" if os.getuid() == 0 else ""),
+            "utf-8",
+        )
+        process = subprocess.Popen(
+            [program, "-p", directory, "-c", directory / "conf", "-e", directory / "stderr"],
+            stderr=subprocess.DEVNULL,
+        )
         balancer = Balancer(directory, tls, process, http_port=plain)
         try:
             until(lambda: process.poll() is not None or answers(balancer))
-            if process.poll() is not None: raise RuntimeError(f"nginx did not start: {balancer.log}")
+            if process.poll() is not None:
+                raise RuntimeError(f"nginx did not start: {balancer.log}")
             yield balancer
         finally:
             process.terminate()
@@ -78,5 +118,9 @@ def balanced(
 
 
 def answers(balancer):
-    try: return balancer.request("GET", "/healthz", headers={"Authorization": None}).status == 200    # counts against no key
-    except OSError: return False
+    try:
+        return (
+            balancer.request("GET", "/healthz", headers={"Authorization": None}).status == 200
+        )  # counts against no key
+    except OSError:
+        return False

@@ -2,6 +2,7 @@
 
 Fixtures: `trained` (a folder with bank.db and artifacts/), `service` (one server for the run) and `own_service` (a server and a bank to damage).
 """
+
 import http.client
 import json
 import os
@@ -30,46 +31,60 @@ KEY = "a-key-for-the-tests-only"
 @dataclass
 class Answer:
     "What came back."
+
     status: int
-    headers: dict             # names in lower case
+    headers: dict  # names in lower case
     body: bytes
 
     @property
-    def json(self): return json.loads(self.body)
+    def json(self):
+        return json.loads(self.body)
 
 
 @dataclass
 class Service:
     "A server and the folder that it works on."
-    directory: Path           # holds bank.db, artifacts/ and stderr
+
+    directory: Path  # holds bank.db, artifacts/ and stderr
     port: int
     process: subprocess.Popen = field(repr=False)
     key: str = KEY
 
     @property
-    def url(self): return f"http://127.0.0.1:{self.port}/"
+    def url(self):
+        return f"http://127.0.0.1:{self.port}/"
 
     @property
-    def log(self): return (self.directory / "stderr").read_text("utf-8")
+    def log(self):
+        return (self.directory / "stderr").read_text("utf-8")
 
     def connection(self, seconds: float = 30) -> http.client.HTTPConnection:
         "A connection that gives up after some seconds."
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=seconds)
 
-    def request(self,
+    def request(
+        self,
         method: str,
         path: str,
         body: bytes | None = None,
         headers: dict | None = None,  # None as a value leaves that header out
-        chunked: bool = False         # send the body in parts, without its length
+        chunked: bool = False,  # send the body in parts, without its length
     ) -> Answer:
         "One request on a connection of its own."
-        sent = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"} | (headers or {})
-        parts = (body[i:i + 50_000] for i in range(0, len(body), 50_000)) if chunked else body
+        sent = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"} | (
+            headers or {}
+        )
+        parts = (body[i : i + 50_000] for i in range(0, len(body), 50_000)) if chunked else body
         with closing(self.connection()) as connection:
-            connection.request(method, path, parts, {k: v for k, v in sent.items() if v is not None})
+            connection.request(
+                method, path, parts, {k: v for k, v in sent.items() if v is not None}
+            )
             response = connection.getresponse()
-            return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, response.read())
+            return Answer(
+                response.status,
+                {k.lower(): v for k, v in response.headers.items()},
+                response.read(),
+            )
 
     def score(self, body, **headers) -> Answer:
         "POST /score."
@@ -77,7 +92,10 @@ class Service:
 
     def sql(self, statement: str, *values) -> list[tuple]:
         "Run a statement on the bank, behind the server's back."
-        with closing(sqlite3.connect(self.directory / "bank.db", timeout=30)) as connection, connection:
+        with (
+            closing(sqlite3.connect(self.directory / "bank.db", timeout=30)) as connection,
+            connection,
+        ):
             return connection.execute(statement, values).fetchall()
 
     def decisions(self) -> int:
@@ -93,16 +111,25 @@ def children(pid: int) -> list[int]:
     "Processes started by a process."
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
-        try: fields = stat.read_text().rpartition(")")[2].split()
-        except OSError: continue
-        if int(fields[1]) == pid: found.append(int(stat.parent.name))
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid:
+            found.append(int(stat.parent.name))
     return found
 
 
 def environment(directory: Path, **changes) -> dict:
     "The environment of a server on a folder."
-    mine = {"CREDIT_RISK_DATABASE_URL": f"sqlite:///{directory}/bank.db", "CREDIT_RISK_ARTIFACTS": f"{directory}/artifacts", "CREDIT_RISK_API_KEY": KEY}
-    theirs = {k: v for k, v in os.environ.items() if not k.startswith("CREDIT_RISK_") and k != "PORT"}
+    mine = {
+        "CREDIT_RISK_DATABASE_URL": f"sqlite:///{directory}/bank.db",
+        "CREDIT_RISK_ARTIFACTS": f"{directory}/artifacts",
+        "CREDIT_RISK_API_KEY": KEY,
+    }
+    theirs = {
+        k: v for k, v in os.environ.items() if not k.startswith("CREDIT_RISK_") and k != "PORT"
+    }
     return {k: v for k, v in (theirs | mine | changes).items() if v is not None}
 
 
@@ -114,25 +141,35 @@ def free_port() -> int:
 
 @contextmanager
 def running(
-    directory: Path,          # with bank.db and artifacts/
-    *options: str,            # further options of `python -m api`
-    port: int = 0,            # 0: one that is free
-    **changes: str | None     # of the environment; None takes a name out of it
+    directory: Path,  # with bank.db and artifacts/
+    *options: str,  # further options of `python -m api`
+    port: int = 0,  # 0: one that is free
+    **changes: str | None,  # of the environment; None takes a name out of it
 ) -> Iterator[Service]:
     "A server, stopped at the end of the block with all that it started."
     port = port or free_port()
     with open(directory / "stderr", "ab") as log:  # two servers may work on one folder
-        process = subprocess.Popen([sys.executable, "-m", "api", "--port", str(port), *options], cwd=ROOT, env=environment(directory, **changes),
-                                   stdout=subprocess.PIPE, stderr=log, start_new_session=True)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "api", "--port", str(port), *options],
+            cwd=ROOT,
+            env=environment(directory, **changes),
+            stdout=subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,
+        )
     try:
         line = process.stdout.readline().decode()
         if not line.startswith(f"http://127.0.0.1:{port}/"):
-            raise RuntimeError(f"the service did not start: {line}{(directory / 'stderr').read_text('utf-8')}")
+            raise RuntimeError(
+                f"the service did not start: {line}{(directory / 'stderr').read_text('utf-8')}"
+            )
         yield Service(directory, port, process)
     finally:
         process.terminate()
-        try: process.wait(15)
-        except subprocess.TimeoutExpired: os.killpg(process.pid, signal.SIGKILL)
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
         process.stdout.close()
         process.wait()
 
@@ -147,17 +184,33 @@ def train(directory: Path) -> None:
     from credit_risk.features import WATCHED, feature_table
     from credit_risk.scorer import CreditScorer
     from credit_risk.scoring import golden_rows, models_from
+
     engine = connect(f"sqlite:///{directory}/bank.db")
     create_bank(engine, n_clients=1_500, progress=False)
-    with engine.connect() as connection: known = [(d, o["statut_pret"]) for d, o in all_dossiers(connection) if o["statut_pret"]]
+    with engine.connect() as connection:
+        known = [(d, o["statut_pret"]) for d, o in all_dossiers(connection) if o["statut_pret"]]
     engine.dispose()
     X = feature_table(d for d, _ in known)
     pd_model = CreditScorer(pairs=8, ratios=6).fit(X, [status == "Défaut" for _, status in known])
     detector = AnomalyDetector(pairs=5, bags=1).fit(feature_table((d for d, _ in known), WATCHED))
-    scorer = {"model": pd_model.to_additive().to_dict(), "scorecard": scorecard(), "interval": pd_model.interval_}
-    anomaly = {"model": detector.to_additive().to_dict(), "threshold": detector.threshold_, "percentiles": detector.percentiles_, "quantiles": detector.quantiles_}
+    scorer = {
+        "model": pd_model.to_additive().to_dict(),
+        "scorecard": scorecard(),
+        "interval": pd_model.interval_,
+    }
+    anomaly = {
+        "model": detector.to_additive().to_dict(),
+        "threshold": detector.threshold_,
+        "percentiles": detector.percentiles_,
+        "quantiles": detector.quantiles_,
+    }
     golden = golden_rows([d for d, _ in known[:5]], models_from("test", scorer, anomaly))
-    files = {"scorer.json": scorer, "anomaly.json": anomaly, "metrics.json": {}, "model_card.md": "Fitted by the tests on simulated data."}
+    files = {
+        "scorer.json": scorer,
+        "anomaly.json": anomaly,
+        "metrics.json": {},
+        "model_card.md": "Fitted by the tests on simulated data.",
+    }
     write_version(directory / "artifacts", "test", files, {}, golden)
     promote(directory / "artifacts", "test")
 
@@ -173,7 +226,8 @@ def trained(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def service(trained) -> Iterator[Service]:
     "One server for the whole run: leave it as you found it."
-    with running(trained) as running_service: yield running_service
+    with running(trained) as running_service:
+        yield running_service
 
 
 @pytest.fixture
@@ -181,7 +235,11 @@ def own_directory(trained) -> Iterator[Path]:
     "A copy of the bank and its models, to damage."
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        with closing(sqlite3.connect(trained / "bank.db")) as source, closing(sqlite3.connect(directory / "bank.db")) as copy: source.backup(copy)
+        with (
+            closing(sqlite3.connect(trained / "bank.db")) as source,
+            closing(sqlite3.connect(directory / "bank.db")) as copy,
+        ):
+            source.backup(copy)
         shutil.copytree(trained / "artifacts", directory / "artifacts")
         yield directory
 
@@ -189,7 +247,8 @@ def own_directory(trained) -> Iterator[Path]:
 @pytest.fixture
 def own_service(own_directory) -> Iterator[Service]:
     "A server on a copy of the bank: damage it."
-    with running(own_directory) as running_service: yield running_service
+    with running(own_directory) as running_service:
+        yield running_service
 
 
 def until(condition, seconds=15):
@@ -197,7 +256,7 @@ def until(condition, seconds=15):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"not within {seconds} s"
-        time.sleep(.05)
+        time.sleep(0.05)
 
 
 class Load:
@@ -205,7 +264,13 @@ class Load:
 
     def __init__(self, service, callers=8, pause=0.0, headers=dict, seen=lambda answer: None):
         "`headers` is called before each request; `seen` with each decision."
-        self.service, self.received, self.statuses, self.over, self.pause = service, [], [], threading.Event(), pause
+        self.service, self.received, self.statuses, self.over, self.pause = (
+            service,
+            [],
+            [],
+            threading.Event(),
+            pause,
+        )
         self.headers, self.seen = headers, seen
         self.body = json.dumps(EXAMPLE).encode()
         self.threads = [threading.Thread(target=self.call, daemon=True) for _ in range(callers)]
@@ -215,24 +280,35 @@ class Load:
             with closing(self.service.connection(20)) as connection:
                 try:
                     while not self.over.is_set():
-                        connection.request("POST", "/score", self.body, {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"} | self.headers())
+                        connection.request(
+                            "POST",
+                            "/score",
+                            self.body,
+                            {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+                            | self.headers(),
+                        )
                         response = connection.getresponse()
                         body = response.read()
                         self.statuses.append(response.status)
                         if response.status == 200:
                             self.received.append(json.loads(body)["decision_id"])
                             self.seen(json.loads(body))
-                        else: time.sleep(.02)
-                        if self.pause: self.over.wait(self.pause)
-                except (OSError, http.client.HTTPException): time.sleep(.05)
+                        else:
+                            time.sleep(0.02)
+                        if self.pause:
+                            self.over.wait(self.pause)
+                except (OSError, http.client.HTTPException):
+                    time.sleep(0.05)
 
     def __enter__(self):
-        for t in self.threads: t.start()
+        for t in self.threads:
+            t.start()
         return self
 
     def __exit__(self, *_):
         self.over.set()
-        for t in self.threads: t.join(30)
+        for t in self.threads:
+            t.join(30)
 
     def goes_on(self):
         before = len(self.received)

@@ -1,4 +1,5 @@
 """The simulated bank: one seed, one bank, wherever it is made and kept; the truth apart; a load that is killed leaves nothing."""
+
 import os
 import random
 import signal
@@ -13,7 +14,18 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from credit_risk.bank import BLOCK_SIZE, FIRST_MONTH, KINDS, LAST_DAY, create_bank, digest, read_truth, simulate, true_probability, truth_path
+from credit_risk.bank import (
+    BLOCK_SIZE,
+    FIRST_MONTH,
+    KINDS,
+    LAST_DAY,
+    create_bank,
+    digest,
+    read_truth,
+    simulate,
+    true_probability,
+    truth_path,
+)
 from credit_risk.contract import BANK_ONLY, FIELDS, disagreements
 from credit_risk.database import TABLES, all_dossiers, connect, dossier_of_client, is_empty, migrate
 
@@ -23,7 +35,7 @@ CLIENTS, SEED = 1_500, 5
 @pytest.fixture(scope="module")
 def made():
     "Three blocks, made in order."
-    return list(simulate(3*BLOCK_SIZE, SEED))
+    return list(simulate(3 * BLOCK_SIZE, SEED))
 
 
 @pytest.fixture(scope="module")
@@ -31,29 +43,46 @@ def loaded(mariadb, tmp_path_factory):
     "The same small bank on both databases: engine and truth of each."
     folder = tmp_path_factory.mktemp("simulated")
     with mariadb.database() as url:
-        engines = {"sqlite": connect(f"sqlite:///{folder/'bank.db'}"), "mariadb": connect(url)}
-        yield {name: (e, create_bank(e, CLIENTS, SEED, truth=folder/f"{name}-verite.db", progress=False)["verite"]) for name, e in engines.items()}
-        for engine in engines.values(): engine.dispose()
+        engines = {"sqlite": connect(f"sqlite:///{folder / 'bank.db'}"), "mariadb": connect(url)}
+        yield {
+            name: (
+                e,
+                create_bank(e, CLIENTS, SEED, truth=folder / f"{name}-verite.db", progress=False)[
+                    "verite"
+                ],
+            )
+            for name, e in engines.items()
+        }
+        for engine in engines.values():
+            engine.dispose()
 
 
 @pytest.fixture(scope="module")
 def dossiers(loaded):
     "Dossiers and outcomes of the small bank, read from SQLite."
-    with loaded["sqlite"][0].connect() as c: return [facts | outcome for facts, outcome in all_dossiers(c)]
+    with loaded["sqlite"][0].connect() as c:
+        return [facts | outcome for facts, outcome in all_dossiers(c)]
 
 
 # one seed, one bank
 
+
 def test_a_part_alone_gives_the_rows_of_the_whole(made):
-    assert digest(simulate(3*BLOCK_SIZE, SEED, blocks=[1])) == digest(made[1:2])
+    assert digest(simulate(3 * BLOCK_SIZE, SEED, blocks=[1])) == digest(made[1:2])
 
 
 WORKER = "from credit_risk.bank import *; print(digest(simulate(6_000, 5, blocks=[2, 0])))"
 
 
 def test_a_fresh_process_in_another_order_gives_the_rows_of_the_whole(made):
-    assert (BLOCK_SIZE, SEED) == (2_000, 5)    # what the worker is told
-    worker = subprocess.run([sys.executable, "-c", WORKER], stdout=subprocess.PIPE, text=True, check=True, env=os.environ | {"PYTHONHASHSEED": "7", "OMP_NUM_THREADS": "1"})
+    assert (BLOCK_SIZE, SEED) == (2_000, 5)  # what the worker is told
+    worker = subprocess.run(
+        [sys.executable, "-c", WORKER],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONHASHSEED": "7", "OMP_NUM_THREADS": "1"},
+    )
     assert worker.stdout.strip() == digest([made[2], made[0]])
 
 
@@ -62,59 +91,106 @@ def test_a_smaller_bank_is_the_beginning_of_a_larger_one(made):
     assert digest(small[:1]) == digest(made[:1])
     for table in (*TABLES, "verite"):
         rows = list(small[1].rows(table))
-        assert rows and rows == list(made[1].rows(table))[:len(rows)]
+        assert rows and rows == list(made[1].rows(table))[: len(rows)]
     assert {r[0] for r in small[1].rows("clients")} == set(range(BLOCK_SIZE + 1, BLOCK_SIZE + 301))
 
 
 def test_another_seed_is_another_bank(made):
-    assert not set(next(simulate(BLOCK_SIZE, SEED + 1)).rows("clients")) & set(made[0].rows("clients"))
+    assert not set(next(simulate(BLOCK_SIZE, SEED + 1)).rows("clients")) & set(
+        made[0].rows("clients")
+    )
 
 
 # two databases, one bank
 
-def _plain(value): return value.isoformat() if isinstance(value, date) else value if value is None or isinstance(value, str | int) else float(value)
+
+def _plain(value):
+    return (
+        value.isoformat()
+        if isinstance(value, date)
+        else value
+        if value is None or isinstance(value, str | int)
+        else float(value)
+    )
 
 
 def test_both_databases_give_back_what_was_simulated(loaded):
     block = next(simulate(CLIENTS, SEED))
     for table in TABLES:
         columns = tuple(block.tables[table])
-        simulated = sorted((tuple(map(_plain, row)) for row in block.rows(table)), key=lambda row: row[:2])
+        simulated = sorted(
+            (tuple(map(_plain, row)) for row in block.rows(table)), key=lambda row: row[:2]
+        )
         for name, (engine, _) in loaded.items():
             with engine.connect() as c:
-                kept = [tuple(map(_plain, row)) for row in c.exec_driver_sql(f"select {', '.join(columns)} from {table} order by 1, 2")]
-            assert len(kept) > 1_000 and kept == sorted(simulated, key=lambda row: row[:2]), (table, name)
+                kept = [
+                    tuple(map(_plain, row))
+                    for row in c.exec_driver_sql(
+                        f"select {', '.join(columns)} from {table} order by 1, 2"
+                    )
+                ]
+            assert len(kept) > 1_000 and kept == sorted(simulated, key=lambda row: row[:2]), (
+                table,
+                name,
+            )
     for name, (_, path) in loaded.items():
-        with closing(sqlite3.connect(path)) as c: assert list(c.execute("select * from verite order by 1")) == list(block.rows("verite")), name
+        with closing(sqlite3.connect(path)) as c:
+            assert list(c.execute("select * from verite order by 1")) == list(
+                block.rows("verite")
+            ), name
 
 
 def test_both_databases_give_the_same_dossiers_to_the_last_bit(loaded):
     read = {}
     for name, (engine, _) in loaded.items():
-        with engine.connect() as c: read[name] = [repr(pair) for pair in all_dossiers(c)]    # the repr of a float is exact
+        with engine.connect() as c:
+            read[name] = [repr(pair) for pair in all_dossiers(c)]  # the repr of a float is exact
     assert len(read["sqlite"]) > CLIENTS and read["sqlite"] == read["mariadb"]
 
 
 @pytest.mark.parametrize("name", ["sqlite", "mariadb"])
 def test_every_client_can_be_scored_today(loaded, name):
     today = LAST_DAY.item() + timedelta(1)
-    demande = dict(date_demande=today, montant=9_000., duree_mois=36)
+    demande = dict(date_demande=today, montant=9_000.0, duree_mois=36)
     with loaded[name][0].connect() as c:
-        opened = dict(c.exec_driver_sql("select client_id, date_ouverture from comptes where type_compte = 'courant'").all())
-        savers = set(c.exec_driver_sql("select client_id from comptes where type_compte = 'epargne'").scalars())
+        opened = dict(
+            c.exec_driver_sql(
+                "select client_id, date_ouverture from comptes where type_compte = 'courant'"
+            ).all()
+        )
+        savers = set(
+            c.exec_driver_sql(
+                "select client_id from comptes where type_compte = 'epargne'"
+            ).scalars()
+        )
         for client in random.Random(0).sample(range(1, CLIENTS + 1), 250):
             facts = dossier_of_client(c, client, demande)
             since = date.fromisoformat(str(opened[client]))
-            assert facts["nb_releves_12m"] == min(12, 12*(today.year - since.year) + today.month - since.month), client
-            assert None not in (facts[k] for k in ("solde_moyen_3m", "solde_moyen_12m", "credits_moyens_12m", "jours_decouvert_12m", "nb_rejets_12m")), client
+            assert facts["nb_releves_12m"] == min(
+                12, 12 * (today.year - since.year) + today.month - since.month
+            ), client
+            assert None not in (
+                facts[k]
+                for k in (
+                    "solde_moyen_3m",
+                    "solde_moyen_12m",
+                    "credits_moyens_12m",
+                    "jours_decouvert_12m",
+                    "nb_rejets_12m",
+                )
+            ), client
             assert (facts["epargne"] is not None) == (client in savers)
             assert not disagreements(facts, today)
 
 
 # what the bank holds
 
+
 def test_the_bank_obeys_the_contract(loaded, dossiers):
-    for facts in dossiers: assert not disagreements({k: facts[k] for k in FIELDS}, LAST_DAY.item()), facts["demande_id"]
+    for facts in dossiers:
+        assert not disagreements({k: facts[k] for k in FIELDS}, LAST_DAY.item()), facts[
+            "demande_id"
+        ]
     ranged, coded = 0, 0
     for name, f in FIELDS.items():
         known = [d[name] for d in dossiers if d[name] is not None]
@@ -125,12 +201,21 @@ def test_the_bank_obeys_the_contract(loaded, dossiers):
         if f.categories:
             coded += 1
             assert set(known) == set(f.categories), name
-        if f.required: assert len(known) == len(dossiers), name
+        if f.required:
+            assert len(known) == len(dossiers), name
     assert ranged > 25 and coded == 5
     with loaded["sqlite"][0].connect() as c:
         for f in BANK_ONLY:
-            known = set(c.exec_driver_sql(f"select distinct {f.name} from {f.table} where {f.name} is not null").scalars())
-            assert known == set(f.categories) if f.categories else f.low <= min(known) and max(known) <= f.high, f.name
+            known = set(
+                c.exec_driver_sql(
+                    f"select distinct {f.name} from {f.table} where {f.name} is not null"
+                ).scalars()
+            )
+            assert (
+                known == set(f.categories)
+                if f.categories
+                else f.low <= min(known) and max(known) <= f.high
+            ), f.name
 
 
 def test_dates_are_those_of_the_bank(dossiers):
@@ -144,7 +229,11 @@ def test_dates_are_those_of_the_bank(dossiers):
 def test_statements_before_an_application_have_no_hole(dossiers):
     asked = {d["demande_id"]: d for d in dossiers}
     for d in asked.values():
-        months = 12*(d["date_demande"].year - d["date_ouverture"].year) + d["date_demande"].month - d["date_ouverture"].month
+        months = (
+            12 * (d["date_demande"].year - d["date_ouverture"].year)
+            + d["date_demande"].month
+            - d["date_ouverture"].month
+        )
         assert d["nb_releves_12m"] == min(12, months), d["demande_id"]
 
 
@@ -155,44 +244,93 @@ def test_the_truth_is_not_in_the_bank(loaded):
             for table in TABLES:
                 result = c.exec_driver_sql(f"select * from {table}")
                 names, rows = list(result.keys()), result.all()
-                assert not {"pd_vraie", "type_anomalie", "champs_falsifies", "champs_sales"} & set(names)
+                assert not {"pd_vraie", "type_anomalie", "champs_falsifies", "champs_sales"} & set(
+                    names
+                )
                 words = {value for row in rows for value in row if isinstance(value, str)}
                 assert not words & set(KINDS), (name, table)
-        assert set(truth.type_anomalie.dropna()) <= set(KINDS) and truth.type_anomalie.notna().sum() > 10
-    with loaded["sqlite"][0].connect() as c: tables = set(c.exec_driver_sql("select name from sqlite_master where type in ('table', 'view')").scalars())
+        assert (
+            set(truth.type_anomalie.dropna()) <= set(KINDS)
+            and truth.type_anomalie.notna().sum() > 10
+        )
+    with loaded["sqlite"][0].connect() as c:
+        tables = set(
+            c.exec_driver_sql(
+                "select name from sqlite_master where type in ('table', 'view')"
+            ).scalars()
+        )
     assert "verite" not in tables
 
 
 # what the truth says
 
+
 def test_the_truth_follows_from_the_dossiers(loaded, dossiers):
     "What is neither missing, mistyped nor falsified in a dossier gives back the very probability from which its outcome was drawn."
     truth = read_truth(loaded["sqlite"][1]).set_index("demande_id")
     honest = truth.index[truth.type_anomalie.isna() & truth.champs_sales.isna()]
-    needed = [k for k in FIELDS if k not in ("date_embauche", "epargne", "mois_depuis_rejet", "taux_annuel", "decouvert_autorise", "solde_moyen_3m", "solde_moyen_12m", "solde_min_12m",
-                                             "solde_max_12m", "credits_moyens_12m", "debits_moyens_12m", "jours_decouvert_12m", "jours_decouvert_3m", "nb_rejets_12m", "nb_rejets_3m")]
+    needed = [
+        k
+        for k in FIELDS
+        if k
+        not in (
+            "date_embauche",
+            "epargne",
+            "mois_depuis_rejet",
+            "taux_annuel",
+            "decouvert_autorise",
+            "solde_moyen_3m",
+            "solde_moyen_12m",
+            "solde_min_12m",
+            "solde_max_12m",
+            "credits_moyens_12m",
+            "debits_moyens_12m",
+            "jours_decouvert_12m",
+            "jours_decouvert_3m",
+            "nb_rejets_12m",
+            "nb_rejets_3m",
+        )
+    ]
     works = lambda d: d["statut_emploi"] not in ("retraite", "etudiant", "sans_emploi")
-    whole = [d for d in dossiers if d["demande_id"] in set(honest) and None not in (d[k] for k in needed) and (d["date_embauche"] or not works(d))]
+    whole = [
+        d
+        for d in dossiers
+        if d["demande_id"] in set(honest)
+        and None not in (d[k] for k in needed)
+        and (d["date_embauche"] or not works(d))
+    ]
     assert len(whole) > 1_200
-    arrays = {k: np.array([d[k] for d in whole], dtype="datetime64[D]" if f.kind == "date" else object if f.kind == "category" else float) for k, f in FIELDS.items()}
-    np.testing.assert_array_equal(true_probability(arrays), truth.pd_vraie[[d["demande_id"] for d in whole]])
+    arrays = {
+        k: np.array(
+            [d[k] for d in whole],
+            dtype="datetime64[D]"
+            if f.kind == "date"
+            else object
+            if f.kind == "category"
+            else float,
+        )
+        for k, f in FIELDS.items()
+    }
+    np.testing.assert_array_equal(
+        true_probability(arrays), truth.pd_vraie[[d["demande_id"] for d in whole]]
+    )
 
 
 def test_the_oracle_is_calibrated():
     "Defaults of all loans that would have ended by now: as many as the truth announces, overall and by fifth."
     p, y = [], []
-    for block in simulate(6*BLOCK_SIZE, SEED):
+    for block in simulate(6 * BLOCK_SIZE, SEED):
         d = block.tables["demandes_de_pret"]
         # 84 months is the longest term: every loan of these years has ended
         old = (d["decision"] == "acceptee") & (d["date_demande"] < np.datetime64("2017-09-01"))
-        assert (d["statut_pret"][old] != None).all()    # noqa: E711, elementwise
+        assert (d["statut_pret"][old] != None).all()  # noqa: E711, elementwise
         p.append(block.truth["pd_vraie"][old])
         y.append(d["statut_pret"][old] == "Défaut")
     p, y = np.concatenate(p), np.concatenate(y).astype(int)
-    fifth = np.searchsorted(np.quantile(p, [.2, .4, .6, .8]), p)
+    fifth = np.searchsorted(np.quantile(p, [0.2, 0.4, 0.6, 0.8]), p)
     for part in (p >= 0, *(fifth == k for k in range(5))):
         # six intervals at 99.8 % hold together 99 times in 100
-        interval = binomtest(int(y[part].sum()), int(part.sum())).proportion_ci(.998)
+        interval = binomtest(int(y[part].sum()), int(part.sum())).proportion_ci(0.998)
         assert part.sum() > 800 and interval.low <= p[part].mean() <= interval.high
     assert (np.diff([y[fifth == k].mean() for k in range(5)]) > 0).all()
 
@@ -214,36 +352,53 @@ bank.create_bank(sys.argv[1], 1_000, 5, truth=sys.argv[2], progress=False)
 
 
 def test_a_simulation_killed_half_way_leaves_an_empty_bank_that_can_be_filled(bank_url, tmp_path):
-    path = tmp_path/"apart"/"verite.db"
-    child = subprocess.Popen([sys.executable, "-c", KILLED, bank_url, str(path)], stdout=subprocess.PIPE, text=True)
+    path = tmp_path / "apart" / "verite.db"
+    child = subprocess.Popen(
+        [sys.executable, "-c", KILLED, bank_url, str(path)], stdout=subprocess.PIPE, text=True
+    )
     try:
-        for _ in range(2): assert child.stdout.readline() == "one block is in\n"
-    finally: os.kill(child.pid, signal.SIGKILL)
+        for _ in range(2):
+            assert child.stdout.readline() == "one block is in\n"
+    finally:
+        os.kill(child.pid, signal.SIGKILL)
     assert child.wait(30) == -signal.SIGKILL
     assert not path.exists()
     engine = connect(bank_url)
     migrate(engine)
     with engine.connect() as c:
-        assert is_empty(c) and [c.exec_driver_sql(f"select count(*) from {table}").scalar() for table in TABLES] == [0]*len(TABLES)
+        assert is_empty(c) and [
+            c.exec_driver_sql(f"select count(*) from {table}").scalar() for table in TABLES
+        ] == [0] * len(TABLES)
     written = create_bank(engine, 300, SEED, truth=path, progress=False)
     assert written["clients"] == 300 and len(read_truth(path)) == written["demandes_de_pret"]
-    assert [f.name for f in path.parent.iterdir()] == [path.name]    # nothing is left of the one that was killed
+    assert [f.name for f in path.parent.iterdir()] == [
+        path.name
+    ]  # nothing is left of the one that was killed
     engine.dispose()
 
 
 def test_a_full_bank_and_its_truth_are_left_as_they_were(bank_url, tmp_path):
-    path = tmp_path/"verite.db"
+    path = tmp_path / "verite.db"
     written = create_bank(bank_url, 200, SEED, truth=path, progress=False)
     before = path.read_bytes()
-    with pytest.raises(ValueError, match="already holds a bank"): create_bank(bank_url, 300, SEED + 1, truth=path, progress=False)
+    with pytest.raises(ValueError, match="already holds a bank"):
+        create_bank(bank_url, 300, SEED + 1, truth=path, progress=False)
     assert path.read_bytes() == before and not list(tmp_path.glob("*.partial"))
     engine = connect(bank_url)
-    with engine.connect() as c: assert c.exec_driver_sql("select count(*) from clients").scalar() == written["clients"] == 200
+    with engine.connect() as c:
+        assert (
+            c.exec_driver_sql("select count(*) from clients").scalar() == written["clients"] == 200
+        )
     engine.dispose()
 
 
 def test_the_truth_is_beside_an_sqlite_bank(sqlite_url):
     engine = connect(sqlite_url)
     written = create_bank(engine, 100, SEED, progress=False)
-    assert written["verite"] == truth_path(engine) == Path(engine.url.database).with_name("bank-verite.db") and written["verite"].is_file()
+    assert (
+        written["verite"]
+        == truth_path(engine)
+        == Path(engine.url.database).with_name("bank-verite.db")
+        and written["verite"].is_file()
+    )
     engine.dispose()

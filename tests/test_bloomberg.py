@@ -1,4 +1,5 @@
 """The Bloomberg client against a stand-in that speaks the same calls as blpapi: requests as they are sent, answers in the shape in which they come."""
+
 import json
 import subprocess
 import sys
@@ -6,7 +7,16 @@ import sys
 import pandas as pd
 import pytest
 
-from credit_risk.bloomberg import EVENTS, SERIES, BloombergError, bql_query, fetch_bloomberg, open_session, parse_bql, send_bql
+from credit_risk.bloomberg import (
+    EVENTS,
+    SERIES,
+    BloombergError,
+    bql_query,
+    fetch_bloomberg,
+    open_session,
+    parse_bql,
+    send_bql,
+)
 from credit_risk.macro import COLUMNS
 
 DATES = ["2008-09-30T00:00:00Z", "2008-12-31T00:00:00Z", "2009-03-31T00:00:00Z"]
@@ -14,58 +24,148 @@ DATES = ["2008-09-30T00:00:00Z", "2008-12-31T00:00:00Z", "2009-03-31T00:00:00Z"]
 
 def item(values, dates=None, **more):
     "One item of an answer, with every member that the service sends."
-    dates = DATES[:len(values)] if dates is None else dates
-    return {"name": "px_last", "offsets": [0], "namespace": "DATAITEM_DEFAULT", "source": "CR", "idColumn": {"name": "ID", "type": "STRING", "rank": 0, "values": ["USURTOT Index"] * len(values)},
-            "valuesColumn": {"name": "VALUE", "type": "DOUBLE", "rank": 0, "values": values}, "secondaryColumns": [{"name": "DATE", "type": "DATE", "rank": 0, "values": dates, "defaultDate": True}],
-            "partialErrorMap": {"errorIterator": None}, "responseExceptions": [], "forUniverse": True, "bqlResponseInfo": None} | more
+    dates = DATES[: len(values)] if dates is None else dates
+    return {
+        "name": "px_last",
+        "offsets": [0],
+        "namespace": "DATAITEM_DEFAULT",
+        "source": "CR",
+        "idColumn": {
+            "name": "ID",
+            "type": "STRING",
+            "rank": 0,
+            "values": ["USURTOT Index"] * len(values),
+        },
+        "valuesColumn": {"name": "VALUE", "type": "DOUBLE", "rank": 0, "values": values},
+        "secondaryColumns": [
+            {"name": "DATE", "type": "DATE", "rank": 0, "values": dates, "defaultDate": True}
+        ],
+        "partialErrorMap": {"errorIterator": None},
+        "responseExceptions": [],
+        "forUniverse": True,
+        "bqlResponseInfo": None,
+    } | more
 
 
 def answer(*items, **more):
-    return json.dumps({"results": {f"px_last{i or ''}": it for i, it in enumerate(items)} or None, "responseExceptions": None, "clientContext": {"clientRequestId": "x"}, "ordering": []} | more)
+    return json.dumps(
+        {
+            "results": {f"px_last{i or ''}": it for i, it in enumerate(items)} or None,
+            "responseExceptions": None,
+            "clientContext": {"clientRequestId": "x"},
+            "ordering": [],
+        }
+        | more
+    )
 
 
 class Message:
-    def __init__(self, value, error=None): self.value, self.error = value, error
-    def hasElement(self, name): return name == "responseError" and self.error is not None
-    def getElement(self, name): return self
-    def getElementAsString(self, name): return self.error
-    def toPy(self): return self.value
-    def toString(self): return str(self.value)
+    def __init__(self, value, error=None):
+        self.value, self.error = value, error
+
+    def hasElement(self, name):
+        return name == "responseError" and self.error is not None
+
+    def getElement(self, name):
+        return self
+
+    def getElementAsString(self, name):
+        return self.error
+
+    def toPy(self):
+        return self.value
+
+    def toString(self):
+        return str(self.value)
 
 
 class Event:
-    def __init__(self, kind, *messages): self.kind, self.messages = kind, messages
-    def eventType(self): return self.kind
-    def __iter__(self): return iter(self.messages)
+    def __init__(self, kind, *messages):
+        self.kind, self.messages = kind, messages
+
+    def eventType(self):
+        return self.kind
+
+    def __iter__(self):
+        return iter(self.messages)
 
 
 class Session:
     "The calls of blpapi.Session that the client makes; it keeps what was sent."
-    def __init__(self, *events, opens=True): self.events, self.opens, self.sent = list(events), opens, []
-    def openService(self, name): self.service = name; return self.opens
-    def getService(self, name): assert name == self.service; return self
-    def createRequest(self, name): self.request = {"operation": name}; return self
-    def set(self, name, value): self.request[name] = value
-    def getElement(self, name): self.request[name] = {}; self.within = name; return self
-    def setElement(self, name, value): self.request[self.within][name] = value
-    def sendRequest(self, request): self.sent.append(self.request)
-    def nextEvent(self, timeout): return self.events.pop(0) if self.events else Event(EVENTS["timeout"])
+
+    def __init__(self, *events, opens=True):
+        self.events, self.opens, self.sent = list(events), opens, []
+
+    def openService(self, name):
+        self.service = name
+        return self.opens
+
+    def getService(self, name):
+        assert name == self.service
+        return self
+
+    def createRequest(self, name):
+        self.request = {"operation": name}
+        return self
+
+    def set(self, name, value):
+        self.request[name] = value
+
+    def getElement(self, name):
+        self.request[name] = {}
+        self.within = name
+        return self
+
+    def setElement(self, name, value):
+        self.request[self.within][name] = value
+
+    def sendRequest(self, request):
+        self.sent.append(self.request)
+
+    def nextEvent(self, timeout):
+        return self.events.pop(0) if self.events else Event(EVENTS["timeout"])
 
 
-def final(text): return Event(EVENTS["response"], Message(text))
+def final(text):
+    return Event(EVENTS["response"], Message(text))
 
 
 def test_a_series_is_asked_for_by_name_of_the_application_and_takes_the_common_shape():
-    session = Session(Event(2, Message("SessionStarted")), Event(9, Message("ServiceOpened")), final(answer(item([6.1, None, 8.7]))))
+    session = Session(
+        Event(2, Message("SessionStarted")),
+        Event(9, Message("ServiceOpened")),
+        final(answer(item([6.1, None, 8.7]))),
+    )
     rows = fetch_bloomberg("unemployment", "2008-07-01", "2009-03-31", session=session, app="RISK")
     assert session.service == "//blp/bqlsvc"
-    assert session.sent == [{"operation": "sendQuery", "expression": bql_query("unemployment", "2008-07-01", "2009-03-31"), "clientContext": {"appName": "RISK"}}]
-    assert list(rows) == COLUMNS and list(rows.value) == [6.1, 8.7] and set(rows.source) == {"Bloomberg USURTOT Index"} and set(rows.series) == {"unemployment"}
+    assert session.sent == [
+        {
+            "operation": "sendQuery",
+            "expression": bql_query("unemployment", "2008-07-01", "2009-03-31"),
+            "clientContext": {"appName": "RISK"},
+        }
+    ]
+    assert (
+        list(rows) == COLUMNS
+        and list(rows.value) == [6.1, 8.7]
+        and set(rows.source) == {"Bloomberg USURTOT Index"}
+        and set(rows.series) == {"unemployment"}
+    )
 
 
 def test_the_vintage_is_the_day_that_was_asked_for():
-    rows = fetch_bloomberg("unemployment", "2008-07-01", "2009-03-31", as_of="2009-05-01", session=Session(final(answer(item([6.0])))))
-    assert set(rows.vintage) == {pd.Timestamp("2009-05-01")} and "as_of_date=2009-05-01" in bql_query("unemployment", "2008-07-01", "2009-03-31", "2009-05-01")
+    rows = fetch_bloomberg(
+        "unemployment",
+        "2008-07-01",
+        "2009-03-31",
+        as_of="2009-05-01",
+        session=Session(final(answer(item([6.0])))),
+    )
+    assert set(rows.vintage) == {
+        pd.Timestamp("2009-05-01")
+    } and "as_of_date=2009-05-01" in bql_query(
+        "unemployment", "2008-07-01", "2009-03-31", "2009-05-01"
+    )
 
 
 def test_an_answer_in_parts_is_put_together():
@@ -74,40 +174,86 @@ def test_an_answer_in_parts_is_put_together():
     assert parse_bql(send_bql(session, "get(x) for(y)")).value.tolist() == [6.1, 6.9, 8.7]
 
 
-@pytest.mark.parametrize("text,says", [
-    (answer(results=None), "clientContext"), (answer(results={}), "clientContext"), ("{}", "clientContext"),
-    (answer(results=None, responseExceptions=[{"message": "Unable to parse request", "type": "PARSER"}]), "Unable to parse request"),
-    (answer(results=None, responseExceptions=[{"internalMessage": "limits exceeded"}, {"message": None}]), "limits exceeded; an error without a text"),
-    (answer(item([6.1], responseExceptions=[{"message": "not entitled to history"}])), "not entitled to history"),
-    (answer(item([6.1, 6.9], partialErrorMap={"errorIterator": ["USURTOT Index: NO_DATA"]})), "in part"),
-    (answer(item([None, None])), "every value of the answer is null"),
-    (answer(item([])), "every value of the answer is null"),
-    (answer(item([6.1, 6.9], dates=DATES)), "do not match"),
-    (answer(item([6.1], secondaryColumns=[])), "do not match"),
-    (answer(item([6.1]), item([6.2])), "one item was asked for and 2 came"),
-    ("<html>sign in</html>", "not JSON"), ("[]", "list"),
-])
+@pytest.mark.parametrize(
+    "text,says",
+    [
+        (answer(results=None), "clientContext"),
+        (answer(results={}), "clientContext"),
+        ("{}", "clientContext"),
+        (
+            answer(
+                results=None,
+                responseExceptions=[{"message": "Unable to parse request", "type": "PARSER"}],
+            ),
+            "Unable to parse request",
+        ),
+        (
+            answer(
+                results=None,
+                responseExceptions=[{"internalMessage": "limits exceeded"}, {"message": None}],
+            ),
+            "limits exceeded; an error without a text",
+        ),
+        (
+            answer(item([6.1], responseExceptions=[{"message": "not entitled to history"}])),
+            "not entitled to history",
+        ),
+        (
+            answer(item([6.1, 6.9], partialErrorMap={"errorIterator": ["USURTOT Index: NO_DATA"]})),
+            "in part",
+        ),
+        (answer(item([None, None])), "every value of the answer is null"),
+        (answer(item([])), "every value of the answer is null"),
+        (answer(item([6.1, 6.9], dates=DATES)), "do not match"),
+        (answer(item([6.1], secondaryColumns=[])), "do not match"),
+        (answer(item([6.1]), item([6.2])), "one item was asked for and 2 came"),
+        ("<html>sign in</html>", "not JSON"),
+        ("[]", "list"),
+    ],
+)
 def test_every_kind_of_failure_is_told_apart(text, says):
-    with pytest.raises(BloombergError, match=says): parse_bql(text)
+    with pytest.raises(BloombergError, match=says):
+        parse_bql(text)
 
 
-@pytest.mark.parametrize("session,says", [
-    (Session(opens=False), "entitlements"), (Session(), "quota"),
-    (Session(Event(EVENTS["response"], Message(None, error="daily capacity reached"))), "daily capacity reached"),
-    (Session(Event(EVENTS["request status"], Message("RequestFailure { category = IO_ERROR }"))), "RequestFailure"),
-])
+@pytest.mark.parametrize(
+    "session,says",
+    [
+        (Session(opens=False), "entitlements"),
+        (Session(), "quota"),
+        (
+            Session(Event(EVENTS["response"], Message(None, error="daily capacity reached"))),
+            "daily capacity reached",
+        ),
+        (
+            Session(
+                Event(EVENTS["request status"], Message("RequestFailure { category = IO_ERROR }"))
+            ),
+            "RequestFailure",
+        ),
+    ],
+)
 def test_a_request_that_fails_says_why(session, says):
-    with pytest.raises(BloombergError, match=says): send_bql(session, "get(x) for(y)")
+    with pytest.raises(BloombergError, match=says):
+        send_bql(session, "get(x) for(y)")
 
 
 def test_a_price_has_no_vintage_and_an_unknown_series_names_the_known():
-    with pytest.raises(ValueError, match="never revised"): bql_query("volatility", "2008-01-01", "2009-01-01", as_of="2009-01-01")
-    with pytest.raises(ValueError, match="unemployment"): bql_query("happiness", "2008-01-01", "2009-01-01")
+    with pytest.raises(ValueError, match="never revised"):
+        bql_query("volatility", "2008-01-01", "2009-01-01", as_of="2009-01-01")
+    with pytest.raises(ValueError, match="unemployment"):
+        bql_query("happiness", "2008-01-01", "2009-01-01")
     assert all(bql_query(s, "2008-01-01", "2009-01-01") for s in SERIES)
 
 
 def test_blpapi_is_imported_only_when_used_and_its_absence_says_how_to_get_it(monkeypatch):
     code = "import sys, credit_risk.bloomberg; print('blpapi' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "False"
+    )
     monkeypatch.setitem(sys.modules, "blpapi", None)
-    with pytest.raises(BloombergError, match="package index.*WAPI"): open_session()
+    with pytest.raises(BloombergError, match="package index.*WAPI"):
+        open_session()

@@ -1,4 +1,5 @@
 """The page in a real browser (Debian's Chromium), on the real server."""
+
 import json
 import re
 
@@ -16,21 +17,39 @@ def score_example(page, name="good"):
     expect(page.locator("#pd")).to_be_visible()
 
 
-def last_decision(service): return service.sql("select decision_id, resultat, dossier from decisions order by horodatage desc limit 1")[0]
+def last_decision(service):
+    return service.sql(
+        "select decision_id, resultat, dossier from decisions order by horodatage desc limit 1"
+    )[0]
 
 
 def test_the_form_is_the_contract(open_page):
     page = open_page()
     for f in FIELDS.values():
         control = page.locator(f"#{f.section}-{f.name}")
-        assert page.locator(f"label[for={f.section}-{f.name}]").inner_text().startswith(f.label) or not control.is_visible()
-        assert f.label in page.locator(f"label[for={f.section}-{f.name}]").text_content() and (f.unit in page.locator(f"#{f.section}-{f.name}-field").text_content())
-        if f.categories: assert control.locator("option").evaluate_all("options => options.map(o => o.value)") == ["", *f.categories]
+        assert (
+            page.locator(f"label[for={f.section}-{f.name}]").inner_text().startswith(f.label)
+            or not control.is_visible()
+        )
+        assert f.label in page.locator(f"label[for={f.section}-{f.name}]").text_content() and (
+            f.unit in page.locator(f"#{f.section}-{f.name}-field").text_content()
+        )
+        if f.categories:
+            assert control.locator("option").evaluate_all(
+                "options => options.map(o => o.value)"
+            ) == ["", *f.categories]
         assert control.get_attribute("aria-required") == ("true" if f.required else None)
-        if f.hint: assert page.locator(f"#{f.section}-{f.name}-hint").text_content() == f.hint
+        if f.hint:
+            assert page.locator(f"#{f.section}-{f.name}-hint").text_content() == f.hint
 
 
-@pytest.mark.parametrize("locale, recommend, sample", [("en-GB", "Recommendation", "Why this result"), ("fr-FR", "Recommandation", "Pourquoi ce résultat")])
+@pytest.mark.parametrize(
+    "locale, recommend, sample",
+    [
+        ("en-GB", "Recommendation", "Why this result"),
+        ("fr-FR", "Recommandation", "Pourquoi ce résultat"),
+    ],
+)
 def test_the_example_is_scored_in_both_languages(open_page, service, locale, recommend, sample):
     page = open_page(locale=locale)
     assert page.evaluate("document.documentElement.lang") == locale[:2] and "key" not in page.url
@@ -39,14 +58,23 @@ def test_the_example_is_scored_in_both_languages(open_page, service, locale, rec
     result = json.loads(resultat)
     assert page.locator("#decision").inner_text() == decision_id
     shown = page.locator("#pd").inner_text().replace(",", ".")
-    assert abs(float(re.sub(r"[^\d.]", "", shown)) - 100*result["probabilite_defaut"]) <= .5
-    assert page.locator("#points").inner_text() == str(result["score"]) and page.locator("#grade [aria-current]").inner_text() == result["classe_risque"]
+    assert abs(float(re.sub(r"[^\d.]", "", shown)) - 100 * result["probabilite_defaut"]) <= 0.5
+    assert (
+        page.locator("#points").inner_text() == str(result["score"])
+        and page.locator("#grade [aria-current]").inner_text() == result["classe_risque"]
+    )
     expect(page.locator(".verdict")).to_contain_text(recommend)
     expect(page.locator("#reasons h3")).to_have_text(sample)
-    assert page.locator("#reasons li.reason").count() == len(result["raisons"]) and page.locator("#live").inner_text().startswith(recommend)
-    bars = page.locator("#reasons rect.bar-value").evaluate_all("bars => bars.map(b => b.classList.contains('up'))")
+    assert page.locator("#reasons li.reason").count() == len(result["raisons"]) and page.locator(
+        "#live"
+    ).inner_text().startswith(recommend)
+    bars = page.locator("#reasons rect.bar-value").evaluate_all(
+        "bars => bars.map(b => b.classList.contains('up'))"
+    )
     assert bars == [r["contribution"] >= 0 for r in result["raisons"]]
-    assert {k: v for k, v in json.loads(dossier).items() if v is not None} == {k: v for section in EXAMPLE.values() for k, v in section.items()}
+    assert {k: v for k, v in json.loads(dossier).items() if v is not None} == {
+        k: v for section in EXAMPLE.values() for k, v in section.items()
+    }
 
 
 def test_the_language_switch_keeps_what_was_typed_and_what_was_answered(open_page):
@@ -56,18 +84,24 @@ def test_the_language_switch_keeps_what_was_typed_and_what_was_answered(open_pag
     page.fill("#demande-montant", "12000")
     page.get_by_role("button", name="Français").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Demande de prêt")
-    assert page.locator("#demande-montant").input_value() == "12000" and page.locator("#decision").inner_text() == decision
+    assert (
+        page.locator("#demande-montant").input_value() == "12000"
+        and page.locator("#decision").inner_text() == decision
+    )
     expect(page.locator("#stale")).to_be_visible()
     expect(page.locator(".verdict")).to_contain_text("Recommandation")
 
 
 def test_the_keyboard_alone_is_enough(open_page, service):
     page = open_page()
+
     def reach(selector):
         for _ in range(80):
-            if page.evaluate("s => document.activeElement?.matches(s)", selector): return
+            if page.evaluate("s => document.activeElement?.matches(s)", selector):
+                return
             page.keyboard.press("Tab")
         pytest.fail(f"{selector} was not reached with Tab")
+
     reach("#client-date_naissance")
     page.keyboard.type("04121988")
     reach("#client-statut_emploi")
@@ -81,12 +115,20 @@ def test_the_keyboard_alone_is_enough(open_page, service):
     page.keyboard.press("Enter")
     expect(page.locator("#pd")).to_be_visible()
     facts = json.loads(last_decision(service)[2])
-    assert (facts["date_naissance"], facts["statut_emploi"], facts["revenu_mensuel"], facts["montant"], facts["duree_mois"]) == ("1988-04-12", "cdi", 2450.5, 9000, 48)
+    assert (
+        facts["date_naissance"],
+        facts["statut_emploi"],
+        facts["revenu_mensuel"],
+        facts["montant"],
+        facts["duree_mois"],
+    ) == ("1988-04-12", "cdi", 2450.5, 9000, 48)
     assert facts["epargne"] is None
 
 
 @pytest.mark.parametrize("locale", ["en-GB", "fr-FR"])
-def test_errors_are_shown_beside_the_fields_and_in_a_summary_in_the_words_of_the_service(open_page, service, locale):
+def test_errors_are_shown_beside_the_fields_and_in_a_summary_in_the_words_of_the_service(
+    open_page, service, locale
+):
     page = open_page(locale=locale, expected=["422"])
     before = service.decisions()
     page.click("#example-good")
@@ -101,16 +143,35 @@ def test_errors_are_shown_beside_the_fields_and_in_a_summary_in_the_words_of_the
     links = page.locator("#notice-list a")
     expect(links).to_have_count(4)
     rule = FIELDS["montant"].rule(locale[:2])
-    assert rule in links.all_inner_texts() and page.locator("#demande-montant-error").inner_text() == rule
-    for field in ("client-revenu_mensuel", "demande-montant", "client-date_naissance", "compte-jours_decouvert_3m"):
+    assert (
+        rule in links.all_inner_texts()
+        and page.locator("#demande-montant-error").inner_text() == rule
+    )
+    for field in (
+        "client-revenu_mensuel",
+        "demande-montant",
+        "client-date_naissance",
+        "compte-jours_decouvert_3m",
+    ):
         control = page.locator(f"#{field}")
-        assert control.get_attribute("aria-invalid") == "true" and f"{field}-error" in control.get_attribute("aria-describedby")
+        assert control.get_attribute(
+            "aria-invalid"
+        ) == "true" and f"{field}-error" in control.get_attribute("aria-describedby")
         expect(page.locator(f"#{field}-error")).to_be_visible()
-    assert page.locator("#demande-montant").input_value() == "a lot" and page.locator("#client-revenu_mensuel").input_value() == "-5"
+    assert (
+        page.locator("#demande-montant").input_value() == "a lot"
+        and page.locator("#client-revenu_mensuel").input_value() == "-5"
+    )
     links.filter(has_text="montant").first.click()
     expect(page.locator("#demande-montant")).to_be_focused()
     assert service.decisions() == before
-    for field, value in (("client-revenu_mensuel", "2450"), ("demande-montant", "9000"), ("client-date_naissance", "1988-04-12"), ("compte-jours_decouvert_3m", "0")): page.fill(f"#{field}", value)
+    for field, value in (
+        ("client-revenu_mensuel", "2450"),
+        ("demande-montant", "9000"),
+        ("client-date_naissance", "1988-04-12"),
+        ("compte-jours_decouvert_3m", "0"),
+    ):
+        page.fill(f"#{field}", value)
     page.click("#submit")
     expect(page.locator("#pd")).to_be_visible()
     expect(page.locator("#notice")).to_be_hidden()
@@ -122,7 +183,10 @@ def test_an_empty_form_says_what_is_required(open_page):
     page.click("#submit")
     expect(page.locator("#notice-list a")).to_have_count(3)
     for f in FIELDS.values():
-        if f.required: expect(page.locator(f"#{f.section}-{f.name}-error")).to_contain_text(f"{f.name} is required")
+        if f.required:
+            expect(page.locator(f"#{f.section}-{f.name}-error")).to_contain_text(
+                f"{f.name} is required"
+            )
 
 
 def test_a_client_of_the_bank_is_scored_by_number(open_page, service):
@@ -132,7 +196,9 @@ def test_a_client_of_the_bank_is_scored_by_number(open_page, service):
     page.fill("#demande-montant", "9000")
     page.fill("#demande-duree_mois", "48")
     page.click("#submit")
-    expect(page.locator("#client_id-error")).to_have_text("client_id 2147483647 is not a client of the bank")
+    expect(page.locator("#client_id-error")).to_have_text(
+        "client_id 2147483647 is not a client of the bank"
+    )
     known = service.sql("select min(client_id) from clients")[0][0]
     page.fill("#client_id", str(known))
     page.click("#submit")
@@ -159,7 +225,14 @@ def test_a_wrong_key_is_asked_for_again_and_nothing_typed_is_lost(open_page):
 def test_a_key_without_the_scope_is_said_so(open_page):
     page = open_page(expected=["403"])
     page.click("#example-good")
-    page.route("**/score", lambda route: route.fulfill(status=403, content_type="application/problem+json", body='{"type": "/problems/forbidden", "status": 403, "detail": "This address needs a key of scope score."}'))
+    page.route(
+        "**/score",
+        lambda route: route.fulfill(
+            status=403,
+            content_type="application/problem+json",
+            body='{"type": "/problems/forbidden", "status": 403, "detail": "This address needs a key of scope score."}',
+        ),
+    )
     page.click("#submit")
     expect(page.locator("#notice-title")).to_have_text("This key does not allow scoring")
     page.unroute("**/score")
@@ -178,12 +251,50 @@ def test_without_a_key_it_is_asked_for(open_page):
     assert page.evaluate("[localStorage.length, document.cookie, location.hash]") == [0, "", ""]
 
 
-@pytest.mark.parametrize("answer, title", [
-    (None, "The service cannot be reached"),
-    ({"status": 503, "content_type": "application/problem+json", "body": json.dumps({"type": "/problems/audit-unavailable", "status": 503, "detail": "Not recorded."})}, "The service cannot answer now"),
-    ({"status": 429, "content_type": "application/problem+json", "body": json.dumps({"type": "/problems/too-many", "status": 429, "detail": "Wait a minute."})}, "Too many requests in a short time"),
-    ({"status": 500, "content_type": "application/problem+json", "body": json.dumps({"type": "/problems/internal-error", "status": 500, "detail": "Failed."})}, "The service failed"),
-    ({"status": 502, "content_type": "text/html", "body": "<h1>Bad gateway</h1>"}, "The service cannot be reached")])
+@pytest.mark.parametrize(
+    "answer, title",
+    [
+        (None, "The service cannot be reached"),
+        (
+            {
+                "status": 503,
+                "content_type": "application/problem+json",
+                "body": json.dumps(
+                    {
+                        "type": "/problems/audit-unavailable",
+                        "status": 503,
+                        "detail": "Not recorded.",
+                    }
+                ),
+            },
+            "The service cannot answer now",
+        ),
+        (
+            {
+                "status": 429,
+                "content_type": "application/problem+json",
+                "body": json.dumps(
+                    {"type": "/problems/too-many", "status": 429, "detail": "Wait a minute."}
+                ),
+            },
+            "Too many requests in a short time",
+        ),
+        (
+            {
+                "status": 500,
+                "content_type": "application/problem+json",
+                "body": json.dumps(
+                    {"type": "/problems/internal-error", "status": 500, "detail": "Failed."}
+                ),
+            },
+            "The service failed",
+        ),
+        (
+            {"status": 502, "content_type": "text/html", "body": "<h1>Bad gateway</h1>"},
+            "The service cannot be reached",
+        ),
+    ],
+)
 def test_a_service_in_trouble_is_said_plainly_and_recovers(open_page, answer, title):
     page = open_page(expected=["503", "429", "500", "502", "ERR_FAILED"])
     page.click("#example-good")
@@ -193,7 +304,10 @@ def test_a_service_in_trouble_is_said_plainly_and_recovers(open_page, answer, ti
     expect(page.locator("#notice")).to_be_focused()
     page.get_by_role("button", name="Français").click()
     expect(page.locator("#notice-title")).not_to_have_text(title)
-    assert not any(word in page.locator("#notice").inner_text() for word in ("Not recorded", "Wait a minute", "Failed", "service cannot"))
+    assert not any(
+        word in page.locator("#notice").inner_text()
+        for word in ("Not recorded", "Wait a minute", "Failed", "service cannot")
+    )
     page.get_by_role("button", name="English").click()
     page.unroute("**/score")
     page.get_by_role("button", name="Try again").click()
@@ -243,13 +357,17 @@ def test_a_double_click_is_one_decision(open_page, service):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_narrow_screen_never_scrolls_sideways(open_page, locale, scheme):
     page = open_page(locale=locale, viewport=NARROW, color_scheme=scheme, expected=["422"])
-    def fits(): assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
+
+    def fits():
+        assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
+
     fits()
     page.click("#submit")
     expect(page.locator("#notice")).to_be_visible()
     fits()
     score_example(page)
-    for summary in page.locator("#fields summary, #answer summary").all(): summary.evaluate("s => s.parentElement.open = true")
+    for summary in page.locator("#fields summary, #answer summary").all():
+        summary.evaluate("s => s.parentElement.open = true")
     fits()
     assert page.locator("#result-title").evaluate("title => title === document.activeElement")
 
@@ -259,8 +377,12 @@ def test_the_result_can_be_printed(open_page):
     score_example(page)
     page.emulate_media(media="print")
     expect(page.locator("#pd")).to_be_visible()
-    for hidden in ("#submit", "nav", "#examples", "#whatif", "#tab"): expect(page.locator(hidden)).to_be_hidden()
-    assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgb(255, 255, 255)"  # on paper, whatever the screen was
+    for hidden in ("#submit", "nav", "#examples", "#whatif", "#tab"):
+        expect(page.locator(hidden)).to_be_hidden()
+    assert (
+        page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+        == "rgb(255, 255, 255)"
+    )  # on paper, whatever the screen was
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     expect(page.locator("#compte-nb_rejets_12m")).to_be_visible()
     page.evaluate("dispatchEvent(new Event('afterprint'))")

@@ -1,4 +1,5 @@
 """Sphinx on what book.py laid out: `make docs`."""
+
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -61,13 +62,20 @@ _mathml = LatexToMathML()
 def mathml(self, node, display):
     "A formula as MathML, which browsers draw by themselves: no script, no font from another host."
     from docutils import nodes
+
     try:
         formula = _mathml.convert_with_local_state(node.astext(), displaystyle=display)
     except LatexError as e:
-        raise SphinxError(f"{node.source}: the formula {node.astext()!r} cannot be drawn: {e}") from None
+        raise SphinxError(
+            f"{node.source}: the formula {node.astext()!r} cannot be drawn: {e}"
+        ) from None
     self.body.append(f'<div class="math" tabindex="0">{formula}</div>' if display else formula)
     raise nodes.SkipNode
 
 
 def setup(app):
-    app.add_html_math_renderer("mathml", (lambda self, node: mathml(self, node, False), None), (lambda self, node: mathml(self, node, True), None))
+    app.add_html_math_renderer(
+        "mathml",
+        (lambda self, node: mathml(self, node, False), None),
+        (lambda self, node: mathml(self, node, True), None),
+    )

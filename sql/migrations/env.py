@@ -1,4 +1,5 @@
 """Run by Alembic: the connection comes from credit_risk.database.migrate, and there is no offline mode."""
+
 from alembic import context
 
 context.configure(connection=context.config.attributes["connection"])

@@ -1,4 +1,5 @@
 """The bank's tables."""
+
 from alembic import op
 
 from credit_risk.database import sql_statements

@@ -1,4 +1,5 @@
 """The indexes of the dossier queries."""
+
 from alembic import op
 
 from credit_risk.database import sql_statements

@@ -1,4 +1,5 @@
 """Keys, the ends of the audit's chains, and answers to repeat."""
+
 from alembic import op
 
 from credit_risk.database import sql_statements

@@ -1,4 +1,5 @@
 """The index by which a dossier finds twin applicants."""
+
 from alembic import op
 
 from credit_risk.database import sql_statements
