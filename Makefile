@@ -86,8 +86,8 @@ report: $(VENV)/.dev system openmp ## run the report on the limits of the model;
 
 notebooks: $(VENV)/.dev system ## execute the library notebooks in place, clean them, export them
 	$(BIN)/nbdev_export
-	$(BIN)/jupyter nbconvert --log-level WARN --to notebook --execute --inplace nbs/[01]*.ipynb
-	$(BIN)/jupyter nbconvert --log-level WARN --to notebook --coalesce-streams --inplace nbs/[01]*.ipynb
+	$(BIN)/jupyter nbconvert --log-level WARN --to notebook --execute --inplace nbs/[0-9]*.ipynb
+	$(BIN)/jupyter nbconvert --log-level WARN --to notebook --coalesce-streams --inplace nbs/[0-9]*.ipynb
 	$(BIN)/nbdev_clean
 	$(BIN)/nbdev_export
 

@@ -26,26 +26,26 @@ class Field:
     name: str  # snake_case, French, no accents
     section: str  # part of the dossier: client, compte or demande
     kind: str  # number, integer, date or category
-    libelle: str  # label in French
-    label: str  # label in English
-    unite: str = ""  # unit in French, as read after the number
-    unit: str = ""  # unit in English, as read after the number
+    label_fr: str  # label in French
+    label_en: str  # label in English
+    unit_fr: str = ""  # unit in French, as read after the number
+    unit_en: str = ""  # unit in English, as read after the number
     low: float | None = None  # smallest value allowed, in the unit
     high: float | None = None  # largest value allowed, in the unit
     categories: tuple = ()  # codes allowed, for a category
-    libelles: tuple = ()  # the codes in French words
-    labels: tuple = ()  # the codes in English words
+    labels_fr: tuple = ()  # the codes in French words
+    labels_en: tuple = ()  # the codes in English words
     required: bool = False  # must be known before anything can be scored
     table: str | None = None  # table that stores it; None where SQL derives it from other rows
-    aide: str = ""  # hint in French
-    hint: str = ""  # hint in English
+    hint_fr: str = ""  # hint in French
+    hint_en: str = ""  # hint in English
 
     def rule(
         self,
         lang: str = "en",  # 'en' or 'fr'
     ) -> str:  # a sentence that names the field and the fix
         "What a valid value is: the one text that the API, the page, the importer and the batch show."
-        fr, unit = lang == "fr", self.unite if lang == "fr" else self.unit
+        fr, unit = lang == "fr", self.unit_fr if lang == "fr" else self.unit_en
         if self.kind == "category":
             return f"{self.name} {'doit être l’un de' if fr else 'must be one of'} {', '.join(self.categories)}"
         if self.kind == "date":
@@ -70,7 +70,7 @@ class Field:
         lang: str = "en",  # 'en' or 'fr'
     ) -> str:
         "A code in words."
-        words = self.libelles if lang == "fr" else self.labels
+        words = self.labels_fr if lang == "fr" else self.labels_en
         return (
             words[self.categories.index(code)] if code in self.categories and words else str(code)
         )
@@ -93,8 +93,8 @@ def _category(section, name, libelle, label, codes, **kw):
         libelle,
         label,
         categories=tuple(codes),
-        libelles=libelles,
-        labels=labels,
+        labels_fr=libelles,
+        labels_en=labels,
         **kw,
     )
 
@@ -173,8 +173,8 @@ CLIENT = (
         "Date d’embauche",
         "Start of the present job",
         table="clients",
-        aide="vide si sans emploi ou retraité",
-        hint="empty when retired or out of work",
+        hint_fr="vide si sans emploi ou retraité",
+        hint_en="empty when retired or out of work",
     ),
     _number(
         "client",
@@ -195,8 +195,8 @@ CLIENT = (
         0,
         1_000_000,
         table="clients",
-        aide="loyer et crédits en cours, ici ou ailleurs",
-        hint="rent and running loans, here or elsewhere",
+        hint_fr="loyer et crédits en cours, ici ou ailleurs",
+        hint_en="rent and running loans, here or elsewhere",
     ),
     _number(
         "client",
@@ -247,8 +247,8 @@ CLIENT = (
         0,
         1_000,
         "integer",
-        aide="autres clients de même date de naissance et de même revenu, demandeurs ce mois-ci ou le mois précédent",
-        hint="other clients of the same date of birth and income who applied this month or the month before",
+        hint_fr="autres clients de même date de naissance et de même revenu, demandeurs ce mois-ci ou le mois précédent",
+        hint_en="other clients of the same date of birth and income who applied this month or the month before",
     ),
 )
 
@@ -276,8 +276,8 @@ COMPTE = (
         _EUR,
         0,
         100_000_000,
-        aide="solde moyen des comptes d’épargne le mois précédent",
-        hint="mean balance of savings accounts in the previous month",
+        hint_fr="solde moyen des comptes d’épargne le mois précédent",
+        hint_en="mean balance of savings accounts in the previous month",
     ),
     _number(
         "compte",
@@ -288,8 +288,8 @@ COMPTE = (
         0,
         12,
         "integer",
-        aide="mois complets disponibles avant la demande",
-        hint="complete months available before the application",
+        hint_fr="mois complets disponibles avant la demande",
+        hint_en="complete months available before the application",
     ),
     _number(
         "compte",
@@ -326,8 +326,8 @@ COMPTE = (
         _EUR,
         -10_000_000,
         100_000_000,
-        aide="le plus haut des soldes moyens mensuels",
-        hint="the highest of the monthly mean balances",
+        hint_fr="le plus haut des soldes moyens mensuels",
+        hint_en="the highest of the monthly mean balances",
     ),
     _number(
         "compte",
@@ -396,8 +396,8 @@ COMPTE = (
         1,
         12,
         "integer",
-        aide="vide si aucun rejet sur 12 mois",
-        hint="empty when there was none in 12 months",
+        hint_fr="vide si aucun rejet sur 12 mois",
+        hint_en="empty when there was none in 12 months",
     ),
 )
 
@@ -409,8 +409,8 @@ DEMANDE = (
         "Date de la demande",
         "Date of the application",
         table="demandes_de_pret",
-        aide="aujourd’hui si vide",
-        hint="today when empty",
+        hint_fr="aujourd’hui si vide",
+        hint_en="today when empty",
     ),
     _number(
         "demande",
@@ -454,8 +454,8 @@ DEMANDE = (
         0,
         1_000_000,
         table="demandes_de_pret",
-        aide="calculée depuis le montant, la durée et le taux si vide",
-        hint="computed from amount, term and rate when empty",
+        hint_fr="calculée depuis le montant, la durée et le taux si vide",
+        hint_en="computed from amount, term and rate when empty",
     ),
     _category(
         "demande",
@@ -604,19 +604,19 @@ def _iso_date(value):
 
 def _annotation(f):
     extra = {
-        "x-libelle": f.libelle,
-        "x-label": f.label,
-        "x-unite": f.unite,
-        "x-unit": f.unit,
-        "x-aide": f.aide,
-        "x-hint": f.hint,
-        "x-libelles": dict(zip(f.categories, f.libelles)),
-        "x-labels": dict(zip(f.categories, f.labels)),
+        "x-libelle": f.label_fr,
+        "x-label": f.label_en,
+        "x-unite": f.unit_fr,
+        "x-unit": f.unit_en,
+        "x-aide": f.hint_fr,
+        "x-hint": f.hint_en,
+        "x-libelles": dict(zip(f.categories, f.labels_fr)),
+        "x-labels": dict(zip(f.categories, f.labels_en)),
         "x-rule": f.rule("en"),
         "x-regle": f.rule("fr"),
         "x-required": f.required,
     }
-    common = dict(title=f.label, description=f.rule(), json_schema_extra=extra)
+    common = dict(title=f.label_en, description=f.rule(), json_schema_extra=extra)
     if f.kind == "category":
         t = Annotated[Literal[f.categories], PydanticField(**common)]
     elif f.kind == "date":

@@ -21,7 +21,7 @@ from credit_risk.audit import chain_problems, verify
 from credit_risk.bank import create_bank
 from credit_risk.contract import EXAMPLE, FIELDS, SECTIONS, Result
 from credit_risk.database import connect, dossier_of_client
-from credit_risk.features import MOTIFS
+from credit_risk.features import REASON_CODES
 
 TOMORROW = (date.today() + timedelta(days=1)).isoformat()
 
@@ -137,18 +137,18 @@ def test_an_answer_says_what_speaks_against_the_applicant_and_where_the_cut_offs
     )
     for body in (EXAMPLE, poor):
         answer = service.score(body).json
-        motives, cuts = answer["motifs"], answer["seuils"]
-        assert len(motives) <= 4 and [m["contribution"] for m in motives] == sorted(
-            (m["contribution"] for m in motives), reverse=True
+        reason_codes, cuts = answer["motifs"], answer["seuils"]
+        assert len(reason_codes) <= 4 and [m["contribution"] for m in reason_codes] == sorted(
+            (m["contribution"] for m in reason_codes), reverse=True
         )
         assert all(
             m["contribution"] > 0
             and set(m["champs"]) <= set(FIELDS)
             and m["libelle"]
             and m["label"]
-            for m in motives
+            for m in reason_codes
         )
-        assert {m["code"] for m in motives} <= {*MOTIFS, "inconnu"}
+        assert {m["code"] for m in reason_codes} <= {*REASON_CODES, "inconnu"}
         assert (
             abs(
                 answer["score"]
@@ -173,7 +173,7 @@ def test_an_answer_says_what_speaks_against_the_applicant_and_where_the_cut_offs
             if high < cuts["accepter"] and not answer["anomalie"]["est_atypique"]
             else "examiner"
         )
-    assert "rejets" in {m["code"] for m in motives} and "rejets" not in {
+    assert "rejets" in {m["code"] for m in reason_codes} and "rejets" not in {
         m["code"] for m in service.score(EXAMPLE).json["motifs"]
     }
 
@@ -213,7 +213,7 @@ def test_the_openapi_document_is_the_contract(service):
                 schema["x-regle"],
                 schema["x-label"],
                 schema["x-libelle"],
-            ) == (f.rule("en"), f.rule("fr"), f.label, f.libelle)
+            ) == (f.rule("en"), f.rule("fr"), f.label_en, f.label_fr)
             assert (schema.get("minimum"), schema.get("maximum")) == (f.low, f.high)
             assert tuple(schema.get("enum", ())) == f.categories and (
                 schema.get("format") == "date"

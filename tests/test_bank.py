@@ -16,9 +16,7 @@ from scipy.stats import binomtest
 
 from credit_risk.bank import (
     BLOCK_SIZE,
-    FIRST_MONTH,
     KINDS,
-    LAST_DAY,
     create_bank,
     digest,
     read_truth,
@@ -28,6 +26,7 @@ from credit_risk.bank import (
 )
 from credit_risk.contract import BANK_ONLY, FIELDS, disagreements
 from credit_risk.database import TABLES, all_dossiers, connect, dossier_of_client, is_empty, migrate
+from credit_risk.economy import FIRST_MONTH, LAST_DAY
 
 CLIENTS, SEED = 1_500, 5
 

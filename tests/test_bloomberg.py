@@ -17,7 +17,7 @@ from credit_risk.bloomberg import (
     parse_bql,
     send_bql,
 )
-from credit_risk.macro import COLUMNS
+from credit_risk.series import COLUMNS
 
 DATES = ["2008-09-30T00:00:00Z", "2008-12-31T00:00:00Z", "2009-03-31T00:00:00Z"]
 

@@ -13,7 +13,8 @@ from credit_risk.artifacts import FILES, promote, read_version, write_version
 from credit_risk.bank import create_bank
 from credit_risk.database import connect, read_applications
 from credit_risk.evaluation import scorer_metrics
-from credit_risk.pipeline import answers, read_portfolio, reference
+from credit_risk.portfolio import read_portfolio
+from credit_risk.profiles import answers, reference
 from credit_risk.scoring import load_models, score
 
 

@@ -28,19 +28,19 @@ def test_the_form_is_the_contract(open_page):
     for f in FIELDS.values():
         control = page.locator(f"#{f.section}-{f.name}")
         assert (
-            page.locator(f"label[for={f.section}-{f.name}]").inner_text().startswith(f.label)
+            page.locator(f"label[for={f.section}-{f.name}]").inner_text().startswith(f.label_en)
             or not control.is_visible()
         )
-        assert f.label in page.locator(f"label[for={f.section}-{f.name}]").text_content() and (
-            f.unit in page.locator(f"#{f.section}-{f.name}-field").text_content()
+        assert f.label_en in page.locator(f"label[for={f.section}-{f.name}]").text_content() and (
+            f.unit_en in page.locator(f"#{f.section}-{f.name}-field").text_content()
         )
         if f.categories:
             assert control.locator("option").evaluate_all(
                 "options => options.map(o => o.value)"
             ) == ["", *f.categories]
         assert control.get_attribute("aria-required") == ("true" if f.required else None)
-        if f.hint:
-            assert page.locator(f"#{f.section}-{f.name}-hint").text_content() == f.hint
+        if f.hint_en:
+            assert page.locator(f"#{f.section}-{f.name}-hint").text_content() == f.hint_en
 
 
 @pytest.mark.parametrize(
