@@ -112,6 +112,7 @@ lint: $(VENV)/.dev lint-workflows ## style, types, links, clean and exported not
 	$(BIN)/ruff format --check -q
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	@$(BIN)/python tests/measure_code.py
 	$(BIN)/python nbs/pages/links.py
 	@before=$$(cat $(SOURCES) | sha256sum); $(BIN)/nbdev_export && $(BIN)/nbdev_clean && test "$$before" = "$$(cat $(SOURCES) | sha256sum)" \
 	  || { echo "make: the notebooks were not clean, or not exported. They are now: see git diff, and commit" >&2; exit 1; }
