@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['LIMITS', 'CHECKS', 'Limits', 'Verdict', 'verdicts', 'GateError', 'serves', 'release', 'release_parts']
 
-# %% ../nbs/42_gate.ipynb #c20529ad
+# %% ../nbs/42_gate.ipynb #1b2a75da
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
-from .comparison import Comparison, Group, compare
 
 from credit_risk.artifacts import (
     ArtifactError,
@@ -24,6 +23,7 @@ from credit_risk.artifacts import (
     write_version,
 )
 from .candidate import Candidate, candidate_of, parts_folder
+from .comparison import Comparison, Group, compare
 from .intervals import jeffreys
 from .portfolio import Portfolio
 
@@ -52,7 +52,7 @@ class Verdict(NamedTuple):
     refused: bool
     says: str  # a sentence without its full stop
 
-# %% ../nbs/42_gate.ipynb #cc1b3f37
+# %% ../nbs/42_gate.ipynb #2c139afb
 def _discrimination(found: Comparison, other: str, limits: Limits) -> Verdict:
     auc, difference = found.candidate.auc, found.difference
     if auc.estimate is None or auc.estimate != auc.estimate:
@@ -63,8 +63,8 @@ def _discrimination(found: Comparison, other: str, limits: Limits) -> Verdict:
         gap = difference.auc
         direction = "below" if gap.estimate < 0 else "above"
         says += (
-            f", {abs(gap.estimate):.3f} {direction} that of {other} on the same {found.loans} loans "
-            f"({gap.low:.3f} to {gap.high:.3f})"
+            f", {abs(gap.estimate):.3f} {direction} that of {other} "
+            f"on the same {found.loans} loans ({gap.low:.3f} to {gap.high:.3f})"
         )
         is_worse = gap.high < 0 and gap.estimate < -limits.auc_loss
     return Verdict(auc.high < limits.auc_at_least or is_worse, says)

@@ -21,7 +21,7 @@ from .artifacts import canonical
 from .bank import read_truth, truth_path
 from .contract import dossier_from_json, dossier_to_json
 from .database import connect, read_applications
-from .features import KNOWN, feature_table
+from .features import ALL_FEATURES, feature_table
 
 # %% ../nbs/37_portfolio.ipynb #b15b68f5
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Portfolio:
 
     @cached_property
     def known(self) -> pd.DataFrame:
-        return feature_table(self.dossiers, KNOWN)  # the checks of the detector too
+        return feature_table(self.dossiers, ALL_FEATURES)  # the checks of the detector too
 
     @property
     def before(self) -> np.ndarray:

@@ -214,7 +214,7 @@ PORTION = 10_000  # rows assessed at a time: what the tables add stays in the pr
 
 def assess_table(
     version: Version,
-    X: Any,  # DataFrame with a column for each of `features.KNOWN`
+    X: Any,  # DataFrame with a column for each of `features.ALL_FEATURES`
 ) -> Any:  # DataFrame, a row each: the numbers of `decide` by their names in the answer
     "What a version answers to many applications, without reasons."
     import pandas as pd

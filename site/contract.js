@@ -26,7 +26,7 @@ export const words = (name, code) => fields[name].schema[french() ? 'x-libelles'
 export const day = iso => new Date(`${iso}T00:00`).toLocaleDateString(locale(), { dateStyle: 'medium' })
 
 const isCount = schema => schema.type === 'integer' && !['months', 'days'].includes(schema['x-unit']) // the label says of what
-export function said(name, value) { // a value as a person reads it
+export function displayed(name, value) { // a value as a person reads it
   const { schema } = fields[name]
   if (value === null || value === undefined) return '–'
   if (schema.enum) return words(name, value)

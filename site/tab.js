@@ -1,5 +1,5 @@
 // The decisions of this browser tab: kept in its session storage, compared, exported, printed.
-import { api, field, label, said } from './contract.js'
+import { api, field, label, displayed } from './contract.js'
 import { interval } from './result.js'
 import { $, el, locale, number, percent, reason, signed, t } from './words.js'
 
@@ -25,7 +25,7 @@ export function download(list) {
 }
 
 const time = entry => new Date(entry.at).toLocaleTimeString(locale(), { timeStyle: 'short' })
-const asked = entry => ['montant', 'duree_mois'].map(name => said(name, entry.facts.demande[name])).join(', ')
+const asked = entry => ['montant', 'duree_mois'].map(name => displayed(name, entry.facts.demande[name])).join(', ')
 
 export function drawTab(current) {
   $('tab').hidden = !api || !entries.length // without the contract no fact has a name
@@ -64,7 +64,7 @@ function drawCompared() {
       row(t('recommendation'), results.map(r => t(r.recommandation))), row(t('pd'), results.map(r => `${percent(r.probabilite_defaut)} ${interval(r) && `(${interval(r)})`}`)),
       row(t('points'), results.map(r => number(r.score))), row(t('grade'), results.map(r => r.classe_risque)),
       row(t('model'), results.map(r => r.modele.version)),
-      ...(different.length ? different.map(name => row(label(name), facts.map(f => said(name, f[name])))) : [el('tr', {}, el('td', { colspan: 3 }, t('same')))])),
+      ...(different.length ? different.map(name => row(label(name), facts.map(f => displayed(name, f[name])))) : [el('tr', {}, el('td', { colspan: 3 }, t('same')))])),
     moved.length ? el('tbody', {}, el('tr', {}, el('th', { colspan: 3, scope: 'rowgroup' }, t('why'))), ...moved.map(v => row(reason(parts[1][v]).split(/[:\u00a0]/)[0], parts.map(p => signed(p[v].contribution)), 'figure'))) : ''))
 }
 

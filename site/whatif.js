@@ -1,5 +1,5 @@
 // What if: the application of the decision shown, scored again by /simulate as sliders move. It never touches the decision.
-import { field, label, said, unit } from './contract.js'
+import { field, label, displayed, unit } from './contract.js'
 import { gauge, interval } from './result.js'
 import { ask } from './service.js'
 import { $, el, number, percent, t } from './words.js'
@@ -50,8 +50,8 @@ export function startWhatIf(body, result) {
 
 function move(name, value) {
   now[name] = value
-  $(`whatif-${name}-value`).textContent = said(name, value)
-  $(`whatif-${name}`).setAttribute('aria-valuetext', said(name, value))
+  $(`whatif-${name}-value`).textContent = displayed(name, value)
+  $(`whatif-${name}`).setAttribute('aria-valuetext', displayed(name, value))
   running?.abort()
   clearTimeout(timer)
   timer = setTimeout(simulate, PAUSE)
@@ -94,8 +94,8 @@ function drawSimulated() {
 
 function slider(name) {
   const id = `whatif-${name}`
-  return el('div', { class: 'slider' }, el('label', { for: id }, label(name)), el('output', { id: `${id}-value`, for: id }, said(name, now[name])),
-    el('input', { type: 'range', id, ...range(name), 'aria-valuetext': said(name, now[name]), oninput: event => move(name, Number(Number(event.target.value).toFixed(6))) }))
+  return el('div', { class: 'slider' }, el('label', { for: id }, label(name)), el('output', { id: `${id}-value`, for: id }, displayed(name, now[name])),
+    el('input', { type: 'range', id, ...range(name), 'aria-valuetext': displayed(name, now[name]), oninput: event => move(name, Number(Number(event.target.value).toFixed(6))) }))
 }
 
 export function whatIf() {
@@ -117,7 +117,7 @@ function drawChanges() {
   const row = change => {
     const words = change.changements.map(from).join(', ')
     return el('li', {}, el('span', {}, ...change.changements.map(c => el('span', { class: 'change' }, from(c)))),
-      el('small', {}, percent(change.probabilite_defaut), change.mensualite === null ? '' : ` · ${t('instalment', said('mensualite', change.mensualite))}`),
+      el('small', {}, percent(change.probabilite_defaut), change.mensualite === null ? '' : ` · ${t('instalment', displayed('mensualite', change.mensualite))}`),
       el('button', { type: 'button', class: 'secondary', 'aria-label': t('tryThis', words), onclick: () => set(Object.fromEntries(names().map(name => [name, change.changements.find(c => c.champ === name)?.apres ?? given(name)]))) }, t('tryIt')))
   }
   const groups = ['accepter', 'examiner'].map(to => [to, changes.filter(c => c.recommandation === to)]).filter(([, list]) => list.length)

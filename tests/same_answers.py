@@ -128,7 +128,7 @@ def main() -> None:
         ok = sum(answer.startswith("200") for answer in answers)
         digest = hashlib.sha256("\n".join(answers).encode()).hexdigest()[:16]
         print(
-            f"{door}: {len(answers)} answers ({ok} with status 200), {len(different)} differ, {digest}"
+            f"{door}: {len(answers)} answers, {ok} with status 200, {digest}; {len(different)} differ"
         )
         for mine, other in different[:3]:
             print("  here :", mine[:400], "\n  there:", other[:400])

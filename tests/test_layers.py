@@ -1,4 +1,4 @@
-"""The structure that the documents claim: order of imports, layers, private names, what serving loads."""
+"""The structure that the documents claim: order of imports, layers, private names, serving."""
 
 import ast
 import json
