@@ -25,8 +25,8 @@ $(VENV)/.tools: requirements/tools.lock
 
 # the environments: $(VENV)/.run to train and serve, $(VENV)/.docs to build the book, $(VENV)/.dev to test and develop (and to do all that)
 $(VENV)/.run $(VENV)/.docs $(VENV)/.dev: $(VENV)/.%: $(VENV)/.tools requirements/%.lock setup.py settings.ini
-	$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements/$*.lock
-	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	$(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/$*.lock
+	$(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
 run: $(VENV)/.run openmp ## create what is missing, then serve on 127.0.0.1:8000 (PORT changes it)

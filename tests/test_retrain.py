@@ -1,5 +1,10 @@
-"""Retraining as its users do it: papermill by hand and credit-risk retrain, on real databases, up to an answer of the service."""
+"""Retraining as its users do it, on real databases, up to an answer of the service.
 
+Papermill by hand and `credit-risk retrain` make the same version; a run that is killed or fails
+promotes nothing; only what can change a model renames a version.
+"""
+
+import ast
 import json
 import os
 import random
@@ -8,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -17,132 +23,158 @@ from service import children, running, until
 from credit_risk.artifacts import (
     FILES,
     current_version,
+    digest,
     promotions,
     read_version,
     versions,
-    write_version,
 )
 from credit_risk.bank import create_bank
 from credit_risk.contract import EXAMPLE, Result
 from credit_risk.database import ROOT, connect
+from credit_risk.origin import DRAWING, JUDGES, TRAINING, code_of, imported_modules, training_code
 from credit_risk.scoring import check_golden, load_models
 
+SPLIT = "2020-01-01"
+METRICS_OF_SCORER = {
+    *("auc", "auc_low", "auc_high", "gini", "ks", "brier", "ece", "log_loss", "n"),
+    *("calibration", "by_class", "by_year", "by_segment", "fairness", "psi_score"),
+    *("challengers", "profit", "learning_curve", "without_fact"),
+}
 
-def run(*command, cwd, **env):
-    "A command in a folder of its own; what it printed, and its exit status."
+
+def run(*command, cwd, **environment) -> subprocess.CompletedProcess:
+    "A Python command in a folder of its own."
     return subprocess.run(
         [sys.executable, *command],
         cwd=cwd,
-        env=os.environ | env,
+        env=os.environ | environment,
         capture_output=True,
         text=True,
         timeout=600,
     )
 
 
-def credit_risk(*arguments, cwd, **env):
-    return run("-c", "from credit_risk.cli import main; main()", *arguments, cwd=cwd, **env)
+COMMAND = ("-c", "from credit_risk.cli import main; main()")
+
+
+def credit_risk(*arguments, cwd, **environment) -> subprocess.CompletedProcess:
+    "A command in a child process."
+    return run(*COMMAND, *arguments, cwd=cwd, **environment)
+
+
+def refusal(*arguments) -> str:
+    "The line with which a command in this process ends."
+    from credit_risk.cli import main
+
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments])
+    return ended.value.code
 
 
 def check_version(artifacts: Path) -> dict:
     "A promoted version is whole, and gives its golden answers; its metrics."
     version = current_version(artifacts)
     content = read_version(artifacts, version)
+    metrics, scorer = content["metrics"], content["metrics"]["scorer"]
     assert check_golden(load_models(artifacts)) == []
-    assert {"auc", "auc_low", "auc_high", "gini", "ks", "brier", "ece", "log_loss", "n"} <= set(
-        content["metrics"]["scorer"]
-    )
-    assert {"alert_rate", "recall", "n"} <= set(content["metrics"]["anomaly"])
-    assert (
-        content["metrics"]["scorer"]["auc_low"]
-        <= content["metrics"]["scorer"]["auc"]
-        <= content["metrics"]["scorer"]["auc_high"]
-    )
-    assert {
-        "calibration",
-        "by_class",
-        "by_year",
-        "by_segment",
-        "fairness",
-        "psi_score",
-        "challengers",
-        "profit",
-        "learning_curve",
-        "without_fact",
-    } <= set(content["metrics"]["scorer"])
-    rates = [c["observed"] for c in content["metrics"]["scorer"]["by_class_out_of_fold"]]
-    assert rates == sorted(rates) and len(rates) == len(
-        content["scorer"]["scorecard"]["classes"]
-    ), "classes whose rates of default do not rise"
+    assert set(scorer) >= METRICS_OF_SCORER
+    assert set(metrics["anomaly"]) >= {"alert_rate", "recall", "n"}
+    assert scorer["auc_low"] <= scorer["auc"] <= scorer["auc_high"]
+    rates = [row["observed"] for row in scorer["by_class_out_of_fold"]]
+    assert len(rates) == len(content["scorer"]["scorecard"]["classes"])
+    assert rates == sorted(rates), "classes whose rates of default do not rise"
     card = (artifacts / version / "model_card.md").read_text("utf-8")
     assert version in card and "nan" not in card and "None" not in card
-    return content["metrics"]
+    return metrics
+
+
+def facts_left(folder: Path) -> list[Path]:
+    "Files that hold the facts of clients beside the bank."
+    return list(folder.rglob("applications.jsonl*"))
+
+
+# the same version by hand and by the graph
 
 
 @pytest.fixture(scope="module")
-def simulated(tmp_path_factory):
+def simulated(tmp_path_factory) -> Path:
     "A folder with a small simulated bank."
     folder = tmp_path_factory.mktemp("retrain")
     create_bank(f"sqlite:///{folder}/bank.db", n_clients=1_500, progress=False)
     return folder
 
 
-def test_papermill_by_hand_makes_a_version_that_serves(simulated):
-    for name in ("train_scorer", "train_anomaly"):
-        assert not (simulated / "artifacts" / "current").exists()
-        done = run(
-            "-m",
-            "papermill",
-            str(ROOT / "nbs" / "runs" / f"{name}.ipynb"),
-            f"{name}.ipynb",
-            "-p",
-            "database_url",
-            "sqlite:///bank.db",
-            "-p",
-            "artifacts",
-            "artifacts",
-            "-p",
-            "split_date",
-            "2020-01-01",
-            "--no-progress-bar",
-            cwd=simulated,
-        )
+@pytest.fixture(scope="module")
+def by_hand(simulated) -> Path:
+    "The artifacts that papermill makes, one training notebook after the other."
+    artifacts = simulated / "by hand"
+    for name in TRAINING:
+        assert not (artifacts / "current").exists(), "promoted before both models were there"
+        parameters = {
+            "database_url": "sqlite:///bank.db",
+            "artifacts": artifacts.name,
+            "split_date": SPLIT,
+        }
+        options = [part for pair in parameters.items() for part in ("-p", *pair)]
+        notebook = ROOT / "nbs" / "runs" / f"{name}.ipynb"
+        command = ("-m", "papermill", str(notebook), f"{name}.ipynb", "--no-progress-bar")
+        done = run(*command, *options, cwd=simulated)
         assert done.returncode == 0, done.stderr
-    metrics = check_version(simulated / "artifacts")
-    assert metrics["split_date"] == "2020-01-01" and metrics["scorer"]["n"] > 100
-    assert (
-        metrics["scorer"]["auc"] < metrics["scorer"]["oracle"]["auc"] + 0.1
-    )  # beside the simulated truth, which only judged
-    with running(simulated) as service:
+    return artifacts
+
+
+def test_papermill_by_hand_makes_a_whole_version(by_hand):
+    metrics = check_version(by_hand)
+    assert metrics["split_date"] == SPLIT and metrics["scorer"]["n"] > 100
+
+
+def test_the_scorer_stays_near_what_the_simulated_truth_allows(by_hand):
+    scorer = check_version(by_hand)["scorer"]
+    assert scorer["auc"] < scorer["oracle"]["auc"] + 0.1
+
+
+def test_a_version_made_by_hand_serves(simulated, by_hand):
+    with running(simulated, CREDIT_RISK_ARTIFACTS=str(by_hand)) as service:
         answer = service.score(EXAMPLE)
-        assert answer.status == 200 and Result.model_validate(
-            answer.json
-        ).modele.version == current_version(simulated / "artifacts")
+    assert answer.status == 200
+    assert Result.model_validate(answer.json).modele.version == current_version(by_hand)
 
 
-def retrain_command(folder):
-    return [
-        "-c",
-        "from credit_risk.cli import main; main()",
-        "retrain",
-        "--database-url",
-        f"sqlite:///{folder}/bank.db",
-        "--artifacts",
-        "killed",
-        "--split-date",
-        "2020-01-01",
-    ]
+# a run that is killed, and the next one
 
 
-def family(pid):
-    return [pid, *(p for child in children(pid) for p in family(child))]
+@dataclass(frozen=True)
+class KilledRun:
+    "A retraining that was killed when its first notebook was done."
+
+    artifacts: Path
+    status: int  # of the killed process
+    left: list[str]  # names in the folder of versions
+    processes: list[int]  # that it had started
 
 
-def test_a_killed_run_leaves_no_half_version_and_the_next_one_makes_the_same_bytes(simulated):
-    "The graph, killed when its first notebook is done and then run again, makes bit for bit what papermill by hand made."
-    artifacts = simulated / "killed"
+def family(pid: int) -> list[int]:
+    "A process and all that it started."
+    return [pid, *(other for child in children(pid) for other in family(child))]
+
+
+def alive(pid: int) -> bool:
+    "Whether a process runs; one that nobody has waited for yet does not."
+    command = Path(f"/proc/{pid}/cmdline")
+    return command.exists() and bool(command.read_bytes())
+
+
+def retrain_command(folder: Path, artifacts: Path) -> list[str]:
+    bank = f"sqlite:///{folder}/bank.db"
+    options = ("--database-url", bank, "--artifacts", str(artifacts), "--split-date", SPLIT)
+    return ["retrain", *options]
+
+
+@pytest.fixture(scope="module")
+def killed(simulated) -> KilledRun:
+    artifacts = simulated / "graph"
     process = subprocess.Popen(
-        [sys.executable, *retrain_command(simulated)],
+        [sys.executable, *COMMAND, *retrain_command(simulated, artifacts)],
         cwd=simulated,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -151,287 +183,304 @@ def test_a_killed_run_leaves_no_half_version_and_the_next_one_makes_the_same_byt
     processes = family(process.pid)
     process.kill()
     process.wait()
-    assert process.returncode == -signal.SIGKILL and [p.name for p in artifacts.iterdir()] == [
-        ".steps"
-    ]
-    until(
-        lambda: (
-            not [
-                p
-                for p in processes[1:]
-                if Path(f"/proc/{p}/cmdline").exists() and Path(f"/proc/{p}/cmdline").read_bytes()
-            ]
-        ),
-        30,
-    )  # nobody goes on for a dead run
-    done = run(*retrain_command(simulated), cwd=simulated)
+    left = [path.name for path in artifacts.iterdir()]
+    return KilledRun(artifacts, process.returncode, left, processes[1:])
+
+
+@pytest.fixture(scope="module")
+def resumed(simulated, killed) -> subprocess.CompletedProcess:
+    "The run after the one that was killed."
+    done = credit_risk(*retrain_command(simulated, killed.artifacts), cwd=simulated)
     assert done.returncode == 0, done.stderr
-    assert ": as before" in done.stderr and not list(simulated.rglob("applications.jsonl*"))
-    version, by_hand = current_version(artifacts), simulated / "artifacts"
-    assert version == current_version(by_hand)
-    for name in (*FILES, "manifest.json"):
-        assert (artifacts / version / name).read_bytes() == (
-            by_hand / version / name
-        ).read_bytes(), name
-    before = {p: p.stat().st_mtime_ns for p in artifacts.rglob("*")}
-    done = run(*retrain_command(simulated), cwd=simulated)
-    assert done.returncode == 0 and "serves already" in done.stderr
-    assert {p: p.stat().st_mtime_ns for p in artifacts.rglob("*") if p.is_file()} == {
-        p: t for p, t in before.items() if p.is_file()
-    }
+    return done
+
+
+def test_a_killed_run_leaves_no_half_version(killed):
+    assert killed.status == -signal.SIGKILL and killed.left == [".steps"]
+
+
+def test_nothing_goes_on_for_a_dead_run(killed):
+    assert killed.processes
+    until(lambda: not any(alive(pid) for pid in killed.processes), 30)
+
+
+def test_the_next_run_does_not_repeat_a_finished_step(resumed):
+    assert ": as before" in resumed.stderr
+
+
+def test_no_facts_of_clients_are_left_behind(simulated, resumed):
+    assert facts_left(simulated) == []
+
+
+@pytest.mark.parametrize("name", [*FILES, "manifest.json"])
+def test_the_graph_makes_the_bytes_that_papermill_makes_by_hand(name, by_hand, killed, resumed):
+    version = current_version(by_hand)
+    assert current_version(killed.artifacts) == version
+    made = (killed.artifacts / version / name).read_bytes()
+    assert made == (by_hand / version / name).read_bytes()
+
+
+def test_a_run_that_has_nothing_new_changes_no_file(simulated, killed, resumed, capsys):
+    from credit_risk.cli import main
+
+    def written():
+        files = [path for path in killed.artifacts.rglob("*") if path.is_file()]
+        return {path: path.stat().st_mtime_ns for path in files}
+
+    before = written()
+    main(retrain_command(simulated, killed.artifacts))
+    assert "serves already" in capsys.readouterr().err and written() == before
+
+
+@pytest.fixture
+def refused_candidate(killed, resumed, tmp_path) -> Path:
+    "The artifacts before the promotion, all steps finished, with a candidate that must not serve."
+    artifacts = tmp_path / killed.artifacts.name
+    shutil.copytree(killed.artifacts / ".steps", artifacts / ".steps")
+    (path,) = artifacts.glob(".steps/evaluate-*/comparison.json")
+    comparison = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps(comparison | {"parity": 1.0}), "utf-8")
+    return artifacts
+
+
+def test_a_candidate_that_the_gate_refuses_does_not_serve(simulated, refused_candidate):
+    line = refusal(*retrain_command(simulated, refused_candidate))
+    assert "is not promoted: parity: " in line and line.endswith("with --force REASON)")
+    assert not (refused_candidate / "current").exists()
+
+
+def test_a_refused_candidate_is_promoted_with_a_reason(simulated, refused_candidate):
+    from credit_risk.cli import main
+
+    main([*retrain_command(simulated, refused_candidate), "--force", "the board asked for it"])
+    version = current_version(refused_candidate)
+    gate = read_version(refused_candidate, version)["manifest"]["gate"]
+    assert len(gate["refusals"]) == 1 and gate["forced"] == "the board asked for it"
 
 
 WRITER = """
 import sys
 from credit_risk.artifacts import FILES, promote, write_version
 for i in range(100_000):
-    write_version(sys.argv[1], f"v{i}", {name: {"i": i} if name.endswith("json") else "x" * 100_000 for name in FILES}, {}, [])
+    contents = {name: {"i": i} if name.endswith("json") else "x" * 100_000 for name in FILES}
+    write_version(sys.argv[1], f"v{i}", contents, {}, [])
     promote(sys.argv[1], f"v{i}")
 """
 
 
-def test_a_killed_promotion_leaves_the_old_version_or_the_new_one(tmp_path):
-    draw = random.Random(0)
-    for turn in range(8):
-        folder = tmp_path / str(turn)
-        process = subprocess.Popen([sys.executable, "-c", WRITER, str(folder)])
-        until(lambda: (folder / "current").exists(), 60)  # noqa: B023
-        time.sleep(draw.uniform(0, 0.1))
-        process.kill()
-        process.wait()
-        names = sorted(versions(folder), key=lambda name: int(name[1:]))
-        for name in names:
-            read_version(folder, name)
-        assert (
-            current_version(folder) in names[-2:]
-            and promotions(folder)[-1]["version"] in names[-2:]
-        )
+@pytest.mark.parametrize("turn", range(8))
+def test_a_killed_promotion_leaves_the_old_version_or_the_new_one(turn, tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)])
+    until((tmp_path / "current").exists, 60)
+    time.sleep(random.Random(turn).uniform(0, 0.1))
+    process.kill()
+    process.wait()
+    names = sorted(versions(tmp_path), key=lambda name: int(name[1:]))
+    for name in names:
+        read_version(tmp_path, name)
+    assert current_version(tmp_path) in names[-2:]
+    assert promotions(tmp_path)[-1]["version"] in names[-2:]
 
 
-BERKA = [pytest.param(lambda folder: REAL, id="real")] if REAL.is_dir() else []
+# the Berka bank: the published files where this machine has them, else files in their format
 
 
-@pytest.mark.parametrize(
-    "files",
-    [*BERKA, pytest.param(lambda folder: write_synthetic(folder / "files"), id="synthetic")],
-)
-def test_berka_from_its_files_to_an_answer(files, request, tmp_path):
-    "The real files on MariaDB where this machine has them; a bank in their format on SQLite everywhere."
-    real = request.node.callspec.id == "real"
-    url = (
-        request.getfixturevalue("mariadb_url")
-        if real or not REAL.is_dir()
-        else f"sqlite:///{tmp_path}/berka.db"
-    )
-    done = credit_risk("import-berka", str(files(tmp_path)), "--database-url", url, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    # the synthetic accounts were all opened in one season: the later applications are older than any before, and the gate says so
-    force = () if real else ("--force", "accounts of one season")
-    done = credit_risk(
-        "retrain",
-        "--artifacts",
-        "berka-artifacts",
-        "--split-date",
-        "1996-01-01",
-        *force,
-        cwd=tmp_path,
-        CREDIT_RISK_DATABASE_URL=url,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "100%" in done.stderr and "AUC" in done.stdout
-    metrics = check_version(tmp_path / "berka-artifacts")
-    if real:
-        assert (metrics["scorer"]["n"], metrics["scorer"]["defaults"]) == (117, 16)
-    version = tmp_path / "berka-artifacts" / current_version(tmp_path / "berka-artifacts")
-    assert sorted(p.name for p in (version / "runs").iterdir()) == sorted(
-        f"{n}.{end}"
-        for n in ("eda", "train_scorer", "train_anomaly", "evaluate")
-        for end in ("ipynb", "html")
-    )
-    assert sorted(p.name for p in (tmp_path / "berka-artifacts").iterdir()) == sorted(
-        [version.name, "current", "promotions.jsonl", ".steps"]
-    )
-    assert not [p for p in tmp_path.rglob("applications.jsonl*")], (
-        "the facts of clients were left behind"
-    )
-    gate = read_version(version.parent, version.name)["manifest"]["gate"]
-    assert (
-        gate["against"] is None and (gate["refusals"], gate["forced"]) == ([], None)
-        if real
-        else (len(gate["refusals"]), gate["forced"]) == (1, "accounts of one season")
-    )
-    if password := connect(url).url.password:
-        assert not [
-            p for p in tmp_path.rglob("*") if p.is_file() and password.encode() in p.read_bytes()
-        ], "a report shows the password"
-    with connect(url).connect() as c:
-        client, day = c.exec_driver_sql(
-            "select client_id, date_demande from demandes_de_pret order by date_demande desc limit 1"
-        ).first()
-    with running(
-        tmp_path,
-        CREDIT_RISK_DATABASE_URL=url,
-        CREDIT_RISK_ARTIFACTS=str(tmp_path / "berka-artifacts"),
-    ) as service:
-        answer = service.score(
-            {
-                "client_id": client,
-                "demande": {"date_demande": str(day), "montant": 50_000, "duree_mois": 24},
-            }
-        )
-        assert answer.status == 200, answer.body
-        Result.model_validate(answer.json)
+@dataclass(frozen=True)
+class BerkaRun:
+    "A bank imported from Berka files into MariaDB, and the version that it made."
+
+    folder: Path
+    url: str  # of the bank
+    artifacts: Path
+    retraining: subprocess.CompletedProcess
 
 
 @pytest.fixture(scope="module")
-def broken(tmp_path_factory):
-    "A copy of the library and its notebooks, in which the scorer's notebook fails early."
-    copy = tmp_path_factory.mktemp("copy")
-    for name in ("credit_risk", "sql", "nbs", "requirements"):
-        shutil.copytree(
-            ROOT / name,
-            copy / name,
-            ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"),
-        )
-    notebook = copy / "nbs" / "runs" / "train_scorer.ipynb"
-    content = json.loads(notebook.read_text("utf-8"))
-    content["cells"].insert(
-        2,
-        {
-            "cell_type": "code",
-            "id": "fails",
-            "metadata": {},
-            "execution_count": None,
-            "outputs": [],
-            "source": "raise RuntimeError('planted')",
-        },
-    )
-    notebook.write_text(json.dumps(content), "utf-8")
+def berka(mariadb, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("berka")
+    files = REAL if REAL.is_dir() else write_synthetic(folder / "files")
+    # The synthetic accounts were all opened in one season: the later applications are older than
+    # any before, and the gate refuses.
+    force = () if REAL.is_dir() else ("--force", "accounts of one season")
+    options = ("--artifacts", "versions", "--split-date", "1996-01-01", *force)
+    with mariadb.database() as url:
+        done = credit_risk("import-berka", str(files), "--database-url", url, cwd=folder)
+        assert done.returncode == 0, done.stderr
+        done = credit_risk("retrain", *options, cwd=folder, CREDIT_RISK_DATABASE_URL=url)
+        assert done.returncode == 0, done.stderr
+        yield BerkaRun(folder, url, folder / "versions", done)
+
+
+def test_the_berka_bank_makes_a_whole_version(berka):
+    scorer = check_version(berka.artifacts)["scorer"]
+    if REAL.is_dir():
+        assert (scorer["n"], scorer["defaults"]) == (117, 16)
+
+
+def test_retraining_shows_bars_and_ends_with_the_measures(berka):
+    assert "100%" in berka.retraining.stderr and "AUC" in berka.retraining.stdout
+
+
+def test_the_executed_notebooks_are_kept_with_the_version(berka):
+    runs = berka.artifacts / current_version(berka.artifacts) / "runs"
+    steps = ("eda", "train_scorer", "train_anomaly", "evaluate")
+    kept = sorted(f"{step}.{kind}" for step in steps for kind in ("ipynb", "html"))
+    assert sorted(path.name for path in runs.iterdir()) == kept
+
+
+def test_a_run_leaves_nothing_else_beside_its_version(berka):
+    names = {path.name for path in berka.artifacts.iterdir()}
+    assert names == {current_version(berka.artifacts), "current", "promotions.jsonl", ".steps"}
+    assert facts_left(berka.folder) == []
+
+
+def test_the_gate_leaves_its_verdict_in_the_manifest(berka):
+    version = current_version(berka.artifacts)
+    gate = read_version(berka.artifacts, version)["manifest"]["gate"]
+    refusals, reason = (0, None) if REAL.is_dir() else (1, "accounts of one season")
+    assert (gate["against"], len(gate["refusals"]), gate["forced"]) == (None, refusals, reason)
+
+
+def test_no_report_shows_the_password_of_the_bank(berka):
+    password = connect(berka.url).url.password.encode()
+    files = [path for path in berka.folder.rglob("*") if path.is_file()]
+    assert password and not [path for path in files if password in path.read_bytes()]
+
+
+def test_the_service_answers_for_a_client_of_the_berka_bank(berka):
+    last = "select client_id, date_demande from demandes_de_pret order by date_demande desc limit 1"
+    with connect(berka.url).connect() as connection:
+        client, day = connection.exec_driver_sql(last).first()
+    demande = {"date_demande": str(day), "montant": 50_000, "duree_mois": 24}
+    environment = {
+        "CREDIT_RISK_DATABASE_URL": berka.url,
+        "CREDIT_RISK_ARTIFACTS": str(berka.artifacts),
+    }
+    with running(berka.folder, **environment) as service:
+        answer = service.score({"client_id": client, "demande": demande})
+    assert answer.status == 200, answer.body
+    Result.model_validate(answer.json)
+
+
+# what fails, and what cannot be trained on
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory) -> Path:
+    "A copy of what a retraining executes."
+    copy = tmp_path_factory.mktemp("repository")
+    for part in ("credit_risk", "sql", "nbs/runs", "requirements"):
+        shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
     return copy
+
+
+@pytest.fixture
+def broken(repository):
+    "The copy while its scorer's notebook fails before it imports anything."
+    notebook = repository / "nbs" / "runs" / "train_scorer.ipynb"
+    text = notebook.read_text("utf-8")
+    content = json.loads(text)
+    failing = next(c for c in content["cells"][2:] if c["cell_type"] == "code")
+    failing["source"] = "raise RuntimeError('planted')"
+    notebook.write_text(json.dumps(content), "utf-8")
+    yield repository
+    notebook.write_text(text, "utf-8")
 
 
 def test_a_failed_notebook_promotes_nothing(simulated, broken, tmp_path):
     (tmp_path / "current").write_text("an-older-version\n")
-    done = credit_risk(
-        "retrain",
-        "--database-url",
-        f"sqlite:///{simulated}/bank.db",
-        "--artifacts",
-        str(tmp_path),
-        cwd=broken,
-        PYTHONPATH=str(broken),
-    )
+    done = credit_risk(*retrain_command(simulated, tmp_path), cwd=broken, PYTHONPATH=str(broken))
     assert done.returncode == 1
-    last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith(
-        "credit-risk retrain: train_scorer failed: RuntimeError: planted (nothing was promoted; executed copy: "
-    ), done.stderr
-    copy = Path(last.split("executed copy: ")[1].rstrip(")"))
-    assert "planted" in copy.read_text("utf-8")
+    reason, _, copy = done.stderr.strip().splitlines()[-1].partition("executed copy: ")
+    failed = "credit-risk retrain: train_scorer failed: RuntimeError: planted"
+    assert reason == f"{failed} (nothing was promoted; ", done.stderr
+    assert "planted" in Path(copy.rstrip(")")).read_text("utf-8")
     assert (tmp_path / "current").read_text() == "an-older-version\n"
-    assert not [p for p in tmp_path.iterdir() if p.name != "current" and not p.name.startswith(".")]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".steps", "current"]
 
 
 @pytest.mark.parametrize(
-    "arguments, reason",
+    "option, value, reason",
     [
-        (["--split-date", "1996-02-31"], "split_date must be a date YYYY-MM-DD, not '1996-02-31'"),
+        ("--split-date", "1996-02-31", "split_date must be a date YYYY-MM-DD, not '1996-02-31'"),
         (
-            ["--split-date", "2045-01-01"],
+            "--split-date",
+            "2045-01-01",
             "from split_date 2045-01-01 there are 0 matured loans with 0 defaults",
         ),
         (
-            ["--database-url", "sqlite:///nothing.db"],
+            "--database-url",
+            "sqlite:///nothing.db",
             "there is no bank in nothing.db: make one with credit-risk init-db",
         ),
-        (["--database-url", "mariadb://nobody:x@127.0.0.1:1/bank"], "the database refused: (2003"),
         (
-            ["--database-url", "postgresql://x/y"],
+            "--database-url",
+            "mariadb://nobody:x@127.0.0.1:1/bank",
+            "the database refused: (2003",
+        ),
+        (
+            "--database-url",
+            "postgresql://x/y",
             "database url must begin with sqlite:// or mariadb://",
         ),
     ],
 )
-def test_what_cannot_be_trained_is_refused_in_one_line(simulated, tmp_path, arguments, reason):
-    bank = (
-        []
-        if "--database-url" in arguments
-        else ["--database-url", f"sqlite:///{simulated}/bank.db"]
-    )
-    done = credit_risk("retrain", "--artifacts", "artifacts", *bank, *arguments, cwd=tmp_path)
-    assert (
-        done.returncode == 1
-        and done.stderr.startswith("credit-risk retrain: ")
-        and reason in done.stderr
-        and len(done.stderr.splitlines()) == 1
-    )
+def test_what_cannot_be_trained_is_refused_in_one_line(
+    option, value, reason, simulated, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    command = retrain_command(simulated, Path("artifacts"))
+    line = refusal(*command, option, value)
+    assert line.startswith("credit-risk retrain: ") and reason in line
+    assert len(line.splitlines()) == 1
     assert not list(tmp_path.iterdir())
 
 
-def cli(capsys, *arguments):
-    "A command in this process: its status and what it said."
-    from credit_risk.cli import main
-
-    try:
-        main([*arguments])
-    except SystemExit as e:
-        return e.code, capsys.readouterr().out
-    return 0, capsys.readouterr().out
+# what renames a version
 
 
-def test_versions_are_listed_shown_promoted_forced_and_taken_back(tmp_path, capsys):
-    artifacts = ["--artifacts", str(tmp_path)]
-    files = {"scorer.json": {}, "anomaly.json": {}, "model_card.md": "# A card"}
-    gate = {"against": None, "refusals": [], "forced": None}
-    for name, auc, said in (
-        ("good", 0.8, gate),
-        ("poor", 0.7, gate | {"against": "good", "refusals": ["discrimination: its AUC is 0.700"]}),
-    ):
-        write_version(
-            tmp_path,
-            name,
-            files
-            | {"metrics.json": {"scorer": {"auc": auc, "brier": 0.05}, "split_date": "2020-01-01"}},
-            {},
-            [],
-            gate=said,
-        )
-    assert cli(capsys, "models", "promote", "good", *artifacts) == (0, "version good serves\n")
-    status, _ = cli(capsys, "models", "promote", "poor", *artifacts)
-    assert (
-        status
-        == "credit-risk models: version poor is not promoted: discrimination: its AUC is 0.700 (promote it all the same with --force REASON)"
-    )
-    assert current_version(tmp_path) == "good"
-    assert (
-        cli(capsys, "models", "promote", "poor", "--force", "the board asked for it", *artifacts)[0]
-        == 0
-    )
-    assert (
-        read_version(tmp_path, "poor")["manifest"]["gate"]["forced"] == "the board asked for it"
-        and promotions(tmp_path)[-1]["force"] == "the board asked for it"
-    )
-    _, listed = cli(capsys, "models", "list", *artifacts)
-    assert (
-        [line.split()[:2] for line in listed.splitlines()] == [["good", "from"], ["*", "poor"]]
-        and "forced: the board asked for it" in listed
-        and "passed" in listed
-    )
-    _, shown = cli(capsys, "models", "show", *artifacts)
-    assert (
-        shown.startswith("# A card")
-        and "Beside good: discrimination: its AUC is 0.700. Promoted all the same: the board asked for it"
-        in shown
-    )
-    assert (
-        cli(capsys, "models", "rollback", *artifacts) == (0, "version good serves again\n")
-        and current_version(tmp_path) == "good"
-    )
-    assert (
-        cli(capsys, "models", "rollback", *artifacts)[0]
-        == "credit-risk models: nothing was promoted before version good"
-    )
-    (tmp_path / "poor" / "scorer.json").write_text("{ }")
-    assert (
-        "poor  cannot be used: version poor: scorer.json does not match"
-        in cli(capsys, "models", "list", *artifacts)[1]
-    )
+@pytest.fixture(scope="module")
+def renames(repository):
+    "Whether one line more in a module changes the code that a version is named by."
+    before = digest(training_code(root=repository))
+
+    def changed_by(module: str) -> bool:
+        path = repository / "credit_risk" / f"{module}.py"
+        text = path.read_text("utf-8")
+        path.write_text(f"{text}# another line\n", "utf-8")
+        after = digest(training_code(root=repository))
+        path.write_text(text, "utf-8")
+        return after != before
+
+    return changed_by
+
+
+@pytest.mark.parametrize("module", sorted(DRAWING))
+def test_a_change_of_plot_style_leaves_the_name_of_a_version(module, renames):
+    assert f"{module}.py" in code_of(*TRAINING), "training does not import it"
+    assert not renames(module)
+
+
+@pytest.mark.parametrize("module", sorted(JUDGES))
+def test_a_change_of_the_gate_leaves_the_name_of_a_version(module, renames):
+    assert not renames(module)
+
+
+@pytest.mark.parametrize(
+    "module", ["features", "boosting", "anomaly", "intervals", "evaluation", "model_card"]
+)
+def test_a_change_that_may_change_a_sealed_file_renames_a_version(module, renames):
+    assert renames(module)
+
+
+@pytest.mark.parametrize("name", sorted(n for n in training_code() if n.endswith(".py")))
+def test_a_module_that_makes_a_model_does_not_draw(name):
+    source = (ROOT / "credit_risk" / name).read_text("utf-8")
+    assert not imported_modules(source, "credit_risk") & DRAWING
+    roots = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            roots |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            roots.add((node.module or "").split(".")[0])
+    assert not roots & {"matplotlib", "seaborn"}
