@@ -1,24 +1,20 @@
-"""The service: one endpoint that decides, and what is needed around it."""
+"""The HTTP service. POST /score and POST /score/batch decide; the other addresses do not."""
 
 import os
 
 from flask import Flask
 
-from . import decisions, desk, logs, openapi, operation, pages, problems
+from . import decisions, health, logs, openapi, pages, problems, simulation
 from .audit import Writer
+from .bodies import BodyReads
 from .config import read_config
-from .deadline import BodyDeadline
 from .keys import KeyRing
+from .middleware import Middleware
 from .models import Promoted
 from .service import Service
-from .surroundings import Surroundings
 
-ROUTES = (
-    decisions,
-    desk,
-    operation,
-    pages,
-)  # each has `routes`, a Blueprint, and `PATHS`, what it says of itself in OpenAPI
+ROUTES = (decisions, simulation, health, pages)
+# each has `routes`, a Blueprint, and `PATHS`, its part of the OpenAPI document
 
 
 def create_app(config: dict | None = None) -> Flask:
@@ -27,15 +23,15 @@ def create_app(config: dict | None = None) -> Flask:
     logs.configure(settings.log_level)
     app = Flask("credit-risk", static_folder=None)
     app.extensions["credit-risk"] = Service(
-        settings,
-        KeyRing(settings.engine, settings.key, settings.rate),
-        Promoted(settings.artifacts),
-        Writer(settings.engine),
-        BodyDeadline(settings.body_seconds),
+        config=settings,
+        keys=KeyRing(settings.engine, settings.key, settings.rate),
+        models=Promoted(settings.artifacts),
+        writer=Writer(settings.engine),
+        reads=BodyReads(),
     )
     app.extensions["openapi"] = openapi.document(*(module.PATHS for module in ROUTES))
     problems.register(app)
     for module in ROUTES:
         app.register_blueprint(module.routes)
-    app.wsgi_app = Surroundings(app, settings.origins)
+    app.wsgi_app = Middleware(app, settings.origins)  # type: ignore[method-assign]  # as Flask asks
     return app

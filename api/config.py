@@ -1,4 +1,4 @@
-"""The configuration of the service: read from the environment, refused at start when it is wrong."""
+"""The configuration of the service: read from the environment, and refused at start if wrong."""
 
 import os
 import re
@@ -12,6 +12,12 @@ from credit_risk.database import ROOT, connect, database_url
 
 from .keys import Rate
 
+KEY_LENGTH = 20  # characters at least
+LEVELS = ("debug", "info", "warning", "error")
+SECONDS = {"second": 1, "minute": 60, "hour": 3600}
+TIMEOUTS = {"connect_timeout": "5", "read_timeout": "10", "write_timeout": "10"}  # seconds
+DATABASE_URL = "CREDIT_RISK_DATABASE_URL"
+
 
 class ConfigError(ValueError):
     "One line that says which setting is wrong, and what it must be."
@@ -22,46 +28,62 @@ class Config:
     "What the service needs to know."
 
     engine: sa.Engine = field(repr=False)
-    artifacts: Path
+    artifacts: Path  # folder of versions
     key: str = field(repr=False)  # of the environment, with every scope; its name is local
     rate: Rate  # of each key, in each process
-    origins: frozenset  # of pages elsewhere that a browser may let in
-    body_seconds: float  # within which a body must have arrived
-    log_level: str
+    origins: frozenset[str]  # of pages elsewhere that a browser may let in
+    log_level: str  # of LEVELS
 
 
 def read_key(env: Mapping[str, str]) -> str:
     "The API key itself, from the environment or from the file that it names."
-    key, file = env.get("CREDIT_RISK_API_KEY"), env.get("CREDIT_RISK_API_KEY_FILE")
+    key = env.get("CREDIT_RISK_API_KEY")
+    file = env.get("CREDIT_RISK_API_KEY_FILE")
     if key and file:
         raise ConfigError("set CREDIT_RISK_API_KEY or CREDIT_RISK_API_KEY_FILE, not both")
     if file:
-        try:
-            key = Path(file).read_text("ascii").strip()
-        except (OSError, ValueError) as e:
-            raise ConfigError(
-                f"CREDIT_RISK_API_KEY_FILE: {file} cannot be read ({type(e).__name__})"
-            ) from None
+        key = _read_key_file(file)
     if not key:
         raise ConfigError(
-            "CREDIT_RISK_API_KEY is not set: it must hold the key that callers send, at least 20 characters"
+            "CREDIT_RISK_API_KEY is not set: it must hold the key that callers send, "
+            f"at least {KEY_LENGTH} characters"
         )
-    if len(key) < 20 or not all("!" <= c <= "~" for c in key):
+    if len(key) < KEY_LENGTH or not all("!" <= c <= "~" for c in key):
         raise ConfigError(
-            "CREDIT_RISK_API_KEY must be at least 20 printable ASCII characters, without spaces"
+            f"CREDIT_RISK_API_KEY must be at least {KEY_LENGTH} printable ASCII characters, "
+            "without spaces"
         )
     return key
 
 
-def _within_seconds(url):
+def _read_key_file(file):
+    try:
+        return Path(file).read_text("ascii").strip()
+    except (OSError, ValueError) as e:
+        raise ConfigError(
+            f"CREDIT_RISK_API_KEY_FILE: {file} cannot be read ({type(e).__name__})"
+        ) from None
+
+
+def _engine(text):
+    try:
+        return connect(_with_timeouts(database_url(text)))
+    except sa.exc.ArgumentError:  # its message may quote a password
+        forms = "sqlite:///FILE or mariadb://USER:PASSWORD@HOST/NAME"
+        raise ConfigError(f"{DATABASE_URL} must read {forms}") from None
+    except OSError as e:
+        reason = (e.strerror or type(e).__name__).lower()
+        raise ConfigError(f"{DATABASE_URL} is not usable: {reason}") from None
+    except ValueError as e:
+        raise ConfigError(f"{DATABASE_URL} is not usable: {e}") from None
+
+
+def _with_timeouts(text):
     "A database server that no longer answers must not hold a request for ever."
-    url = sa.make_url(url)
-    limits = {"connect_timeout": "5", "read_timeout": "10", "write_timeout": "10"}
-    return (
-        url.render_as_string(False)
-        if url.get_backend_name() == "sqlite"
-        else url.update_query_dict(limits | dict(url.query)).render_as_string(False)
-    )
+    url = sa.make_url(text)
+    if url.get_backend_name() != "sqlite":
+        url = url.update_query_dict(TIMEOUTS | dict(url.query))
+    return url.render_as_string(hide_password=False)
 
 
 def _rate(text):
@@ -70,7 +92,7 @@ def _rate(text):
         raise ConfigError(
             f"CREDIT_RISK_RATE_LIMIT must read like 1000/second or 600/minute, not {text}"
         )
-    return Rate(int(parts[1]), {"second": 1, "minute": 60, "hour": 3600}[parts[2]])
+    return Rate(int(parts[1]), SECONDS[parts[2]])
 
 
 def _origins(text):
@@ -78,44 +100,25 @@ def _origins(text):
     for origin in origins:
         if not re.fullmatch(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?", origin):
             raise ConfigError(
-                f"CREDIT_RISK_CORS_ORIGINS must list origins like https://desk.example.org, separated by spaces, not {origin}"
+                "CREDIT_RISK_CORS_ORIGINS must list origins like https://desk.example.org, "
+                f"separated by spaces, not {origin}"
             )
     return origins
 
 
-def _seconds(name, text):
-    if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]+)?", text) or not 0.1 <= float(text) <= 300:
-        raise ConfigError(f"{name} must be a number of seconds between 0.1 and 300, not {text}")
-    return float(text)
-
-
 def _level(text):
-    if text not in ("debug", "info", "warning", "error"):
-        raise ConfigError(
-            f"CREDIT_RISK_LOG_LEVEL must be one of debug, info, warning, error, not {text}"
-        )
+    if text not in LEVELS:
+        raise ConfigError(f"CREDIT_RISK_LOG_LEVEL must be one of {', '.join(LEVELS)}, not {text}")
     return text
 
 
 def read_config(env: Mapping[str, str] = os.environ) -> Config:
     "The configuration, checked as far as it can be without opening the bank."
-    key = read_key(env)
-    try:
-        engine = connect(_within_seconds(database_url(env.get("CREDIT_RISK_DATABASE_URL"))))
-    except sa.exc.ArgumentError:  # its message may quote a password
-        raise ConfigError(
-            "CREDIT_RISK_DATABASE_URL must read sqlite:///FILE or mariadb://USER:PASSWORD@HOST/NAME"
-        ) from None
-    except (ValueError, OSError) as e:
-        raise ConfigError(
-            f"CREDIT_RISK_DATABASE_URL is not usable: {e if type(e) is ValueError else e.strerror.lower()}"
-        ) from None
     return Config(
-        engine,
-        Path(env.get("CREDIT_RISK_ARTIFACTS") or ROOT / "artifacts"),
-        key,
-        _rate(env.get("CREDIT_RISK_RATE_LIMIT") or "1000/second"),
-        _origins(env.get("CREDIT_RISK_CORS_ORIGINS") or ""),
-        _seconds("CREDIT_RISK_BODY_SECONDS", env.get("CREDIT_RISK_BODY_SECONDS") or "10"),
-        _level(env.get("CREDIT_RISK_LOG_LEVEL") or "info"),
+        key=read_key(env),
+        engine=_engine(env.get(DATABASE_URL)),
+        artifacts=Path(env.get("CREDIT_RISK_ARTIFACTS") or ROOT / "artifacts"),
+        rate=_rate(env.get("CREDIT_RISK_RATE_LIMIT") or "1000/second"),
+        origins=_origins(env.get("CREDIT_RISK_CORS_ORIGINS") or ""),
+        log_level=_level(env.get("CREDIT_RISK_LOG_LEVEL") or "info"),
     )

@@ -1,9 +1,11 @@
-"""POST /score and POST /score/batch decide, once the audit rows are durable; GET /decisions reads one again."""
+"""POST /score and POST /score/batch decide; GET /decisions reads a decision again.
+
+A decision is answered only once its audit row is durable."""
 
 import hashlib
 import json
 import re
-from datetime import date
+from dataclasses import dataclass
 from functools import cache
 
 import sqlalchemy as sa
@@ -11,18 +13,22 @@ from flask import Blueprint, Response, request
 from pydantic import BaseModel
 from pydantic import Field as PydanticField
 
-from credit_risk.audit import decision_text, row_hash
+from credit_risk import scoring
+from credit_risk.audit import row_hash
 from credit_risk.contract import EXAMPLE, BadRequest, ClientRequest, InlineRequest, Result
+from credit_risk.version import Version
 
 from . import audit, metrics, openapi
-from .application import check_media_type, dossier_of, read_body, read_json
+from .audit import Once
 from .keys import require, spend
 from .logs import CALLER, ID, log
+from .middleware import new_id
 from .problems import Problem
+from .requests import Application, check_media_type, read_application, read_body, read_json
 from .service import service
-from .surroundings import new_id
 
-MAX_BATCH, MAX_BATCH_BODY = 200, 1024 * 1024  # applications, bytes
+MAX_BATCH = 200  # applications
+MAX_BATCH_BODY = 1024 * 1024  # bytes
 routes = Blueprint("decisions", __name__)
 
 
@@ -60,25 +66,91 @@ class Decision(BaseModel):
     hash_precedent: str
     hash: str
     intacte: bool = PydanticField(
-        description="whether the row still has its hash; credit-risk audit verify checks the whole chain"
+        description="whether the row still has its hash; "
+        "credit-risk audit verify checks the whole chain"
     )
 
 
-def _read(value, s):
-    "One application, and the scenario that it names."
-    client_id, dossier = dossier_of(value, s.config.engine, date.today())
-    return client_id, dossier, value.get("scenario")
+# ---- deciding, for a decision and for a simulation ---------------------------------------------
 
 
-def _decide(decision_id, dossier, models, scenario):
+@dataclass(frozen=True)
+class Decided:
+    "An application and its answer."
+
+    decision_id: str  # empty in a simulation
+    application: Application
+    decision: scoring.Decision
+    text: str  # the same as JSON, which is answered and which the audit keeps
+
+    def to_write(
+        self,
+        cle: str,  # name of the API key
+        once: Once | None = None,  # the Idempotency-Key that goes with it
+    ) -> audit.Waiting:
+        "Its row of the audit."
+        application = self.application
+        return audit.row_to_write(
+            self.decision_id,
+            cle,
+            application.client_id,
+            application.dossier,
+            self.text,
+            self.decision.version,
+            once,
+        )
+
+    def count(self) -> None:
+        "Count it for Prometheus."
+        found = self.decision.assessment
+        _counter(found.rating, found.recommendation, found.atypicality.is_atypical).inc()
+
+
+@cache
+def _counter(risk_class, recommendation, is_atypical):
+    atypical = str(is_atypical).lower()
+    return metrics.decisions.labels(risk_class, recommendation, atypical)
+
+
+def decide(
+    decision_id: str,  # of the decision; empty in a simulation
+    application: Application,
+    version: Version,  # the one that serves
+) -> Decided:
+    "The answer to an application; raises `Problem` where the version lacks the scenario it names."
     try:
-        return decision_text(decision_id, dossier, models, scenario)
-    except BadRequest as e:  # a scenario that these models do not hold
+        decision = scoring.decide(version, application.dossier, application.scenario)
+    except BadRequest as e:
         raise Problem("invalid-fields", errors=e.errors) from None
+    text = scoring.decision_text(decision_id, decision)
+    return Decided(decision_id, application, decision, text)
 
 
-def _answer(text, **headers):
-    return Response(text, headers=headers or None, content_type="application/json")
+# ---- POST /score -------------------------------------------------------------------------------
+
+
+@routes.post("/score")
+@require("score")
+def post_score():
+    s, environ = service(), request.environ
+    check_media_type(environ)
+    jeton = _idempotency_key(environ)
+    body = read_body(environ, s.reads)
+    once = Once(jeton, hashlib.sha256(body).hexdigest()) if jeton else None
+    value = read_json(body)
+    earlier = once and _earlier_answer(once)
+    if earlier:
+        return earlier
+    application = read_application(value, s.config.engine)
+    decided = decide(environ[ID], application, s.models.now)
+    try:
+        s.writer.append(decided.to_write(environ[CALLER].nom, once))
+    except audit.Repeated as e:
+        return _answer_to_repeated(once, e)
+    except audit.AuditError as e:
+        raise _not_recorded(e) from None
+    decided.count()
+    return _answer(decided.text)
 
 
 def _idempotency_key(environ):
@@ -91,65 +163,40 @@ def _idempotency_key(environ):
     return jeton
 
 
-def _given(s, caller, jeton, corps):
-    "The answer that an Idempotency-Key was given before, or None."
+def _earlier_answer(once):
+    "The answer that the Idempotency-Key of the caller was given before, or None."
     try:
-        found = audit.answer_given(s.config.engine, caller.nom, jeton)
+        found = audit.answer_given(service().config.engine, request.environ[CALLER].nom, once.jeton)
     except sa.exc.SQLAlchemyError as e:
         raise _not_recorded(e) from None
     if found is None:
         return None
-    if found[0] != corps:
+    corps, text = found
+    if corps != once.corps:
         raise Problem("key-reused")
-    return _answer(found[1], **{"Idempotency-Replayed": "true"})
+    return _answer(text, {"Idempotency-Replayed": "true"})
+
+
+def _answer_to_repeated(once, failure):
+    "The answer to a request that was decided elsewhere while it was being decided here."
+    earlier = _earlier_answer(once)
+    if earlier is None:  # recorded elsewhere, and not yet to be read here
+        raise _not_recorded(failure) from None
+    return earlier
 
 
 def _not_recorded(e):
-    log.error(
-        "the audit row was not written",
-        extra={"reason": str(e) if isinstance(e, audit.AuditError) else type(e).__name__},
-    )
+    "Log why an audit row is missing; the problem to answer."
+    reason = str(e) if isinstance(e, audit.AuditError) else type(e).__name__
+    log.error("the audit row was not written", extra={"reason": reason})
     return Problem("audit-unavailable")
 
 
-@cache
-def _decisions(classe_risque, recommandation, est_atypique):
-    return metrics.decisions.labels(classe_risque, recommandation, str(est_atypique).lower())
+def _answer(text, headers=None):
+    return Response(text, headers=headers, content_type="application/json")
 
 
-def _count(result):
-    _decisions(
-        result["classe_risque"], result["recommandation"], result["anomalie"]["est_atypique"]
-    ).inc()
-
-
-@routes.post("/score")
-@require("score")
-def post_score():
-    s, environ = service(), request.environ
-    check_media_type(environ)
-    caller, jeton, body = environ[CALLER], _idempotency_key(environ), read_body(environ, s.deadline)
-    once = jeton and (jeton, hashlib.sha256(body).hexdigest())
-    value = read_json(body)
-    if once and (given := _given(s, caller, *once)):
-        return given
-    client_id, dossier, scenario = _read(value, s)
-    models = s.models.now
-    text, result = _decide(environ[ID], dossier, models, scenario)
-    try:
-        s.writer.append(
-            audit.row_to_write(
-                environ[ID], caller.nom, client_id, dossier, text, models.version, once
-            )
-        )
-    except audit.Repeated as e:
-        if given := _given(s, caller, *once):
-            return given
-        raise _not_recorded(e) from None  # written elsewhere, and not yet to be read here
-    except audit.AuditError as e:
-        raise _not_recorded(e) from None
-    _count(result)
-    return _answer(text)
+# ---- POST /score/batch -------------------------------------------------------------------------
 
 
 @routes.post("/score/batch")
@@ -157,62 +204,76 @@ def post_score():
 def post_batch():
     s, environ = service(), request.environ
     check_media_type(environ)
+    _refuse_idempotency_key(environ)
+    value = read_json(read_body(environ, s.reads, MAX_BATCH_BODY))
+    applications = _applications(value)
+    caller = environ[CALLER]
+    spend(s.keys, caller, len(applications) - 1)  # the request itself has counted as one
+    outcomes = _decide_each(applications, s)
+    decisions = [outcome for outcome in outcomes if isinstance(outcome, Decided)]
+    if decisions:
+        try:
+            s.writer.append_all([decided.to_write(caller.nom) for decided in decisions])
+        except audit.AuditError as e:
+            raise _not_recorded(e) from None
+    for decided in decisions:
+        decided.count()
+    return _answer(_batch_text(outcomes))
+
+
+def _refuse_idempotency_key(environ):
     if "HTTP_IDEMPOTENCY_KEY" in environ:
         raise Problem(
             "bad-request",
             "Idempotency-Key is for POST /score: a batch has no single answer to repeat.",
         )
-    caller, value = environ[CALLER], read_json(read_body(environ, s.deadline, MAX_BATCH_BODY))
+
+
+def _applications(value):
+    "The applications of a batch."
     applications = value.get("applications") if isinstance(value, dict) else None
-    if (
-        not isinstance(applications, list)
-        or not 1 <= len(applications) <= MAX_BATCH
-        or len(value) > 1
-    ):
-        raise Problem(
-            "invalid-fields",
-            errors=[
-                {
-                    "pointer": "/applications",
-                    "detail": f"applications must be a list of 1 to {MAX_BATCH} applications, and the only member of the body",
-                }
-            ],
+    is_list = isinstance(applications, list) and 1 <= len(applications) <= MAX_BATCH
+    if not is_list or len(value) > 1:
+        detail = (
+            f"applications must be a list of 1 to {MAX_BATCH} applications, "
+            "and the only member of the body"
         )
-    spend(s.keys, caller, len(applications) - 1)
-    models, answers, rows, given = s.models.now, [], [], []
-    for i, one in enumerate(applications):
+        raise Problem("invalid-fields", errors=[{"pointer": "/applications", "detail": detail}])
+    return applications
+
+
+def _decide_each(applications, s):
+    "A `Decided` for each application, or the errors of its fields. All see the same version."
+    models = s.models.now
+    outcomes = []
+    for i, value in enumerate(applications):
         try:
-            client_id, dossier, scenario = _read(one, s)
-            decision_id = new_id()
-            text, result = _decide(decision_id, dossier, models, scenario)
+            application = read_application(value, s.config.engine)
+            outcomes.append(decide(new_id(), application, models))
         except Problem as e:
-            if e.errors is None:
+            if e.errors is None:  # not the fault of this application
                 raise
-            answers.append(
-                json.dumps(
-                    {
-                        "errors": [
-                            error | {"pointer": f"/applications/{i}{error['pointer']}"}
-                            for error in e.errors
-                        ]
-                    },
-                    ensure_ascii=False,
-                )
-            )
-            continue
-        answers.append(text)
-        given.append(result)
-        rows.append(
-            audit.row_to_write(decision_id, caller.nom, client_id, dossier, text, models.version)
-        )
-    if rows:
-        try:
-            s.writer.append_all(rows)
-        except audit.AuditError as e:
-            raise _not_recorded(e) from None
-    for result in given:
-        _count(result)
-    return _answer(f'{{"resultats": [{", ".join(answers)}]}}')
+            outcomes.append([_within(f"/applications/{i}", error) for error in e.errors])
+    return outcomes
+
+
+def _within(place, error):
+    "An error of an application, with its pointer in the batch."
+    return error | {"pointer": f"{place}{error['pointer']}"}
+
+
+def _batch_text(outcomes):
+    "The answers as JSON; a decision is the text that the audit keeps."
+    texts = []
+    for outcome in outcomes:
+        if isinstance(outcome, Decided):
+            texts.append(outcome.text)
+        else:
+            texts.append(json.dumps({"errors": outcome}, ensure_ascii=False))
+    return f'{{"resultats": [{", ".join(texts)}]}}'
+
+
+# ---- GET /decisions ----------------------------------------------------------------------------
 
 
 @routes.get("/decisions/<decision_id>")
@@ -224,10 +285,13 @@ def get_decision(decision_id):
         raise Problem("bank-unavailable") from None
     if row is None:
         raise Problem("unknown-decision")
-    parts = {name: json.loads(row[name]) for name in ("dossier", "resultat")}
-    return _answer(
-        json.dumps({**row, **parts, "intacte": row_hash(row) == row["hash"]}, ensure_ascii=False)
-    )
+    shown = {
+        **row,
+        "dossier": json.loads(row["dossier"]),
+        "resultat": json.loads(row["resultat"]),
+        "intacte": row_hash(row) == row["hash"],
+    }
+    return _answer(json.dumps(shown, ensure_ascii=False))
 
 
 REFUSED = openapi.problems(*openapi.GUARDED, *openapi.APPLICATION, "audit-unavailable")
@@ -237,14 +301,15 @@ PATHS = {
             "operationId": "score",
             "summary": "Score one application",
             "security": openapi.KEY,
-            "description": "Facts inline, or client_id to read them from the bank as of date_demande. "
-            "A decision is answered only once its audit row is durable.",
+            "description": "Facts inline, or client_id to read them from the bank as of "
+            "date_demande. A decision is answered only once its audit row is durable.",
             "parameters": [
                 {
                     "name": "Idempotency-Key",
                     "in": "header",
                     "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
-                    "description": "with the same body the decision already given is repeated, with another body the answer is 409",
+                    "description": "with the same body the decision already given is repeated, "
+                    "with another body the answer is 409",
                 }
             ],
             "requestBody": openapi.body(InlineRequest, ClientRequest, example=EXAMPLE),
@@ -256,9 +321,11 @@ PATHS = {
     "/score/batch": {
         "post": {
             "operationId": "scoreBatch",
-            "summary": f"Score up to {MAX_BATCH} applications in at most {MAX_BATCH_BODY // 1024} kB",
+            "summary": f"Score up to {MAX_BATCH} applications "
+            f"in at most {MAX_BATCH_BODY // 1024} kB",
             "security": openapi.KEY,
-            "description": "Each application is decided and recorded by itself, or has its own errors. Against the rate limit each one counts.",
+            "description": "Each application is decided and recorded by itself, or has its own "
+            "errors. Against the rate limit each one counts.",
             "requestBody": openapi.body(Batch, example={"applications": [EXAMPLE]}),
             "responses": openapi.answer(Answers, "The decisions, once all of them are durable")
             | REFUSED,

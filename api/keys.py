@@ -1,4 +1,4 @@
-"""Who calls, whether they may, and how often: `@require("score")` on a route is all that it takes."""
+"""Who calls, whether they may, and how often: a route asks for it by `@require("score")`."""
 
 import hmac
 from functools import wraps
@@ -16,10 +16,11 @@ from .logs import CALLER
 from .problems import Problem
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="credit-risk"'}
+GROUP_DIGITS = 4  # hexadecimal digits of a hash
 
 
 class Rate(NamedTuple):
-    "So many calls in so many seconds."
+    "How often a key may call."
 
     calls: int
     seconds: int
@@ -28,34 +29,42 @@ class Rate(NamedTuple):
 class KeyRing:
     """The key of the environment and those of the bank, with the rate limit of each.
 
-    `refresh` reads the bank again. While the bank is away the keys that are known stay: no decision is given without its audit row anyway."""
+    Keys stand in groups by the first digits of their hash, so that a call compares few of them."""
 
     def __init__(self, engine: sa.Engine, local: str, rate: Rate):
-        self.engine, self.rate = engine, rate
+        self.engine = engine
+        self.rate = rate
         self.local = Key("local", fingerprint(local), frozenset(SCOPES))
-        self.spent, self.counting = {}, Lock()
-        self.shelve([self.local])
+        self.empty_at: dict[str, float] = {}  # name of a key to the moment when its bucket is empty
+        self.counting = Lock()  # guards it
+        self.hold([self.local])
         self.refresh()
 
     def refresh(self) -> None:
+        """Read the keys of the bank again.
+
+        While the bank is away the keys that are known stay: no decision is given without its audit
+        row anyway."""
         try:
             with self.engine.connect() as connection:
-                self.shelve([self.local, *read_keys(connection)])
+                self.hold([self.local, *read_keys(connection)])
         except sa.exc.SQLAlchemyError:
             pass
 
-    def shelve(self, keys: list[Key]) -> None:
-        shelves = {}
+    def hold(self, keys: list[Key]) -> None:
+        "Hold these keys and no others; a revoked one is left out."
+        groups: dict[str, list[Key]] = {}
         for key in keys:
             if key.revoquee_le is None:
-                shelves.setdefault(key.empreinte[:4], []).append(key)
-        self.shelves = shelves
+                groups.setdefault(key.empreinte[:GROUP_DIGITS], []).append(key)
+        self.groups = groups
 
     def find(self, header: str) -> Key | None:
-        "The key of an Authorization header. Four digits of its hash choose the shelf; what could be guessed is compared in constant time."
+        "The key of an Authorization header, compared in constant time; None where it is not good."
         scheme, _, token = header.partition(" ")
-        given, found = fingerprint(token.strip()), None
-        for key in self.shelves.get(given[:4], ()):
+        given = fingerprint(token.strip())
+        found = None
+        for key in self.groups.get(given[:GROUP_DIGITS], ()):
             if hmac.compare_digest(key.empreinte, given):
                 found = key
         if found is None or scheme.lower() != "bearer":
@@ -63,25 +72,27 @@ class KeyRing:
         return found if found.expire_le is None or found.good(instant()) else None
 
     def wait(self, key: Key, applications: int = 1) -> int:
-        """Seconds until the key may call again; 0 where it may now.
+        """Seconds until the key may call again; 0 where it may now, and the call is counted.
 
-        A bucket that drains at the rate, as a moment at which it is empty: one number a key, no window at whose edge twice the rate passes,
-        and no thread to tidy up, which cost the limiters of the packages more than the decision itself."""
-        now, cost = (
-            monotonic(),
-            self.rate.seconds * min(applications, self.rate.calls) / self.rate.calls,
-        )
+        This is a leaky bucket, kept as the moment at which it is empty: one number for each key. A
+        fixed window would let twice the rate pass at its edge. The limiters of packages need a
+        thread to tidy up, and cost more than the decision itself."""
+        now = monotonic()
+        cost = self.rate.seconds * min(applications, self.rate.calls) / self.rate.calls
         with self.counting:
-            empty = max(self.spent.get(key.nom, now), now) + cost
-            if empty - now > self.rate.seconds:
-                return ceil(empty - now - self.rate.seconds)
-            self.spent[key.nom] = empty
+            empty_at = max(self.empty_at.get(key.nom, now), now) + cost
+            if empty_at - now > self.rate.seconds:
+                return ceil(empty_at - now - self.rate.seconds)
+            self.empty_at[key.nom] = empty_at
         return 0
 
 
 def spend(keys: KeyRing, key: Key, applications: int = 1) -> None:
     "Count a call, or the applications of a large one, against the rate limit of its key."
-    if applications and (seconds := keys.wait(key, applications)):
+    if not applications:
+        return
+    seconds = keys.wait(key, applications)
+    if seconds:
         raise Problem("too-many-requests", headers={"Retry-After": str(seconds)})
 
 
@@ -93,7 +104,8 @@ def require(scope: str):
     def guard(view):
         @wraps(view)
         def guarded(*args, **kwargs):
-            keys, environ = current_app.extensions["credit-risk"].keys, request.environ
+            environ = request.environ
+            keys = current_app.extensions["credit-risk"].keys
             key = keys.find(environ.get("HTTP_AUTHORIZATION", ""))
             if key is None:
                 raise Problem("unauthorized", headers=CHALLENGE)

@@ -1,4 +1,7 @@
-"""What Prometheus reads. With several processes they share files in PROMETHEUS_MULTIPROC_DIR, which the server sets before this is imported."""
+"""What Prometheus reads.
+
+Several processes share files in PROMETHEUS_MULTIPROC_DIR, which the server sets before this module
+is imported."""
 
 import os
 
@@ -39,7 +42,7 @@ version = Gauge(
 
 
 def serves(name: str) -> None:
-    "One version at a time."
+    "Say which version serves, and that no other does."
     for metric in version.collect():
         for sample in metric.samples:
             version.labels(sample.labels["version"]).set(0)

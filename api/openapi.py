@@ -1,35 +1,55 @@
-"""The OpenAPI document: pydantic's schemas of the contract, and the paths that each module of routes says of itself.
+"""The OpenAPI document: the schemas of the contract, and the paths of each module of routes.
 
-A module of routes has `PATHS`, made with `body`, `answer` and `problems` below; `document` puts them together and checks the whole."""
+A module of routes has `PATHS`, made with `body`, `answer` and `problems` below. `document` puts
+them together and checks the whole."""
 
 from importlib.metadata import PackageNotFoundError, version
 
-from openapi_pydantic import OpenAPI
+from openapi_pydantic import OpenAPI, Reference, Schema
 from openapi_pydantic.util import PydanticSchema, construct_open_api_with_schema_class
 from pydantic import BaseModel
 from pydantic import Field as PydanticField
 
-from credit_risk.contract import FIELDS
+from credit_risk.contract import FIELDS, SECTIONS
 
 from .problems import PROBLEMS
 
-KEY = [{"key": []}]  # `security` of a route that needs a key
-GUARDED = (
+PROBLEM = "application/problem+json"
+KEY: list[dict[str, list]] = [{"key": []}]  # `security` of a route that needs a key
+GUARDED = (  # what a route that needs a key may answer
     "unauthorized",
     "forbidden",
     "too-many-requests",
     "bad-request",
     "internal-error",
-)  # what `require` may answer, and any route
-APPLICATION = (
+)
+APPLICATION = (  # and what a route that reads an application may answer
     "malformed-json",
-    "body-timeout",
     "too-large",
     "unsupported-media-type",
     "invalid-fields",
     "unknown-client",
     "bank-unavailable",
-)  # and what reads an application
+    "slow-bodies",
+    "busy",
+)
+UNKNOWN_CLIENT = "client_id 42 is not a client of the bank"
+ERRORS = {  # problem to the errors of its example
+    "invalid-fields": [{"pointer": "/demande/montant", "detail": FIELDS["montant"].rule()}],
+    "unknown-client": [{"pointer": "/client_id", "detail": UNKNOWN_CLIENT}],
+}
+INFO = {
+    "title": "credit-risk",
+    "description": "Probability of default, exact reasons and anomaly flag of one loan "
+    "application.",
+    "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+}
+RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}}
+HEADERS = {  # status to the headers of its answers
+    401: {"WWW-Authenticate": {"schema": {"type": "string"}}},
+    429: RETRY_AFTER,
+    503: RETRY_AFTER,
+}
 
 
 class FieldError(BaseModel):
@@ -69,7 +89,7 @@ class Explanation(BaseModel):
 
 def schema(*models: type[BaseModel]):
     "A reference to the schema of a model, or to that of one of several."
-    refs = [PydanticSchema(schema_class=model) for model in models]
+    refs = [PydanticSchema(schema_class=model, enum=None) for model in models]
     return refs[0] if len(refs) == 1 else {"oneOf": refs}
 
 
@@ -90,47 +110,40 @@ def answer(model: type[BaseModel], description: str) -> dict:
 
 def problems(*names: str) -> dict:
     "One answer for each status, with an example of each of its problems."
-    answers = {}
+    answers: dict[str, dict] = {}
     for name in names:
-        status, title, what_to_do = PROBLEMS[name]
-        said = answers.setdefault(
-            str(status),
-            {
-                "description": title,
-                "content": {
-                    "application/problem+json": {"schema": schema(Problem), "examples": {}}
-                },
-            },
-        )
-        if title not in said["description"]:
-            said["description"] += f", or: {title}"
-        value = {
-            "type": f"/problems/{name}",
-            "title": title,
-            "status": status,
-            "detail": what_to_do,
-        }
-        if status == 422:
-            field = "montant" if name == "invalid-fields" else "client_id"
-            detail = (
-                FIELDS["montant"].rule()
-                if field == "montant"
-                else "client_id 42 is not a client of the bank"
-            )
-            value["errors"] = [
-                {
-                    "pointer": "/demande/montant" if field == "montant" else "/client_id",
-                    "detail": detail,
-                }
-            ]
-        said["content"]["application/problem+json"]["examples"][name] = {"value": value}
-    if "401" in answers:
-        answers["401"]["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
-    for status in answers.keys() & {"429", "503"}:
-        answers[status]["headers"] = {
-            "Retry-After": {"schema": {"type": "integer"}, "description": "seconds"}
-        }
+        status, title, _ = PROBLEMS[name]
+        if str(status) not in answers:
+            answers[str(status)] = _first_answer(status, title)
+        answer = answers[str(status)]
+        if title not in answer["description"]:
+            answer["description"] += f", or: {title}"
+        answer["content"][PROBLEM]["examples"][name] = {"value": _example(name)}
     return answers
+
+
+def _first_answer(status, title):
+    answer = {
+        "description": title,
+        "content": {PROBLEM: {"schema": schema(Problem), "examples": {}}},
+    }
+    if status in HEADERS:
+        answer["headers"] = HEADERS[status]
+    return answer
+
+
+def _example(name):
+    "The document of a problem."
+    status, title, what_to_do = PROBLEMS[name]
+    document = {
+        "type": f"/problems/{name}",
+        "title": title,
+        "status": status,
+        "detail": what_to_do,
+    }
+    if name in ERRORS:
+        document["errors"] = ERRORS[name]
+    return document
 
 
 PATHS = {
@@ -154,32 +167,48 @@ PATHS = {
 
 def document(*paths: dict) -> str:
     "OpenAPI 3.1 in JSON, from the `PATHS` of the modules of routes."
-    try:
-        release = version("credit-risk")
-    except PackageNotFoundError:
-        release = "0"
+    described: dict[str, dict] = {}
+    for some in (*paths, PATHS):
+        described |= some
     whole = construct_open_api_with_schema_class(
         OpenAPI.model_validate(
             {
                 "openapi": "3.1.0",
-                "info": {
-                    "title": "credit-risk",
-                    "version": release,
-                    "description": "Probability of default, exact reasons and anomaly flag of one loan application.",
-                    "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-                },
+                "info": INFO | {"version": _release()},
                 "servers": [{"url": "/"}],
-                "paths": {path: item for some in (*paths, PATHS) for path, item in some.items()},
+                "paths": described,
                 "components": {"securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
             }
         )
     )
-    for section in (
-        "Client",
-        "Compte",
-        "Demande",
-    ):  # JSON Schema knows a date as a string with a format
-        for name, field in whole.components.schemas[section].properties.items():
-            if FIELDS[name].kind == "date":
-                next(s for s in field.anyOf or [field] if s.type == "string").schema_format = "date"
+    _mark_dates(whole)
     return whole.model_dump_json(by_alias=True, exclude_none=True)
+
+
+def _release():
+    try:
+        return version("credit-risk")
+    except PackageNotFoundError:
+        return "0"
+
+
+def _mark_dates(whole: OpenAPI) -> None:
+    "Say which texts are dates: JSON Schema knows a date as a string with a format."
+    assert whole.components and whole.components.schemas
+    for section in SECTIONS:
+        schema = _resolved(whole.components.schemas[section.capitalize()])
+        for name, field in (schema.properties or {}).items():
+            if FIELDS[name].kind == "date":
+                _text_schema(_resolved(field)).schema_format = "date"
+
+
+def _text_schema(field: Schema) -> Schema:
+    "The schema of a text, which may stand among the alternatives of a field."
+    alternatives = [_resolved(one) for one in field.anyOf or [field]]
+    return next(one for one in alternatives if one.type == "string")
+
+
+def _resolved(schema: Schema | Reference) -> Schema:
+    "A schema that must be written out where it stands."
+    assert isinstance(schema, Schema)
+    return schema

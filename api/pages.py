@@ -11,12 +11,19 @@ from credit_risk.database import ROOT
 
 PAGE = tuple(sorted(path.name for path in (ROOT / "site").iterdir()))
 REFERENCE = Path(__file__).parent / "reference"
-SWAGGER = Path(
-    find_spec("offapi").origin
-).parent  # Swagger UI, carried in a package: the page works without the internet
 TEXT = ("text/html", "text/css", "text/javascript", "image/svg+xml", "application/json")
 routes = Blueprint("pages", __name__)
 compressed = lru_cache(64)(gzip.compress)
+
+
+def folder_of(package: str) -> Path:
+    "The folder of an installed package, which is not imported."
+    spec = find_spec(package)
+    assert spec and spec.origin
+    return Path(spec.origin).parent
+
+
+SWAGGER = folder_of("offapi")  # carries Swagger UI: the page works without the internet
 
 
 @routes.get("/", defaults={"name": "index.html"})
@@ -28,7 +35,9 @@ def page(name):
 @routes.get("/docs/")
 @routes.get("/docs/<path:name>")
 def docs(name="index.html"):
-    return send_from_directory(ROOT / "_docs", f"{name}index.html" if name.endswith("/") else name)
+    if name.endswith("/"):
+        name += "index.html"
+    return send_from_directory(ROOT / "_docs", name)
 
 
 @routes.get("/openapi.json")
@@ -39,20 +48,25 @@ def get_openapi():
 @routes.get("/openapi/", defaults={"name": "index.html"})
 @routes.get("/openapi/<any('start.js', 'swagger_bundle.js', 'swagger_style.css'):name>")
 def reference(name):
-    return send_from_directory(SWAGGER if name.startswith("swagger") else REFERENCE, name)
+    folder = SWAGGER if name.startswith("swagger") else REFERENCE
+    return send_from_directory(folder, name)
 
 
 @routes.after_request
 def compress(response):
-    "A text that is the same for everyone is sent small; an answer with facts of a client never passes here."
-    if response.status_code == 200 and response.mimetype in TEXT:
-        response.vary.add("Accept-Encoding")
-        if request.accept_encodings["gzip"]:
-            response.direct_passthrough = False
-            response.set_data(compressed(response.get_data()))
-            response.content_encoding = "gzip"
-            if etag := response.get_etag()[0]:
-                response.set_etag(etag, weak=True)  # the same text, not the same bytes
+    """Compress a text, which is the same for everyone.
+
+    An answer with facts of a client comes from another blueprint, and is not compressed."""
+    if response.status_code != 200 or response.mimetype not in TEXT:
+        return response
+    response.vary.add("Accept-Encoding")
+    if request.accept_encodings["gzip"]:
+        response.direct_passthrough = False
+        response.set_data(compressed(response.get_data()))
+        response.content_encoding = "gzip"
+        etag, _ = response.get_etag()
+        if etag:
+            response.set_etag(etag, weak=True)  # the same text, not the same bytes
     return response
 
 

@@ -38,7 +38,6 @@ PROBLEMS = {  # the end of `type`: status, title, what to do
         "This address does not accept this method",
         "The header Allow lists the methods that it accepts.",
     ),
-    "body-timeout": (408, "The body did not arrive in time", "Send the whole body at once."),
     "key-reused": (
         409,
         "This Idempotency-Key was used for another body",
@@ -66,6 +65,11 @@ PROBLEMS = {  # the end of `type`: status, title, what to do
         "The API key was used too often",
         "Wait as many seconds as the header Retry-After says.",
     ),
+    "slow-bodies": (
+        429,
+        "Too many bodies of this API key are still arriving",
+        "Send each body in one go, and wait as many seconds as the header Retry-After says.",
+    ),
     "internal-error": (
         500,
         "The service failed",
@@ -81,25 +85,54 @@ PROBLEMS = {  # the end of `type`: status, title, what to do
         "The bank's database does not answer",
         "Send the application again later, or send the facts inline.",
     ),
+    "busy": (
+        503,
+        "Too many bodies are still arriving",
+        "Wait as many seconds as the header Retry-After says.",
+    ),
     "not-ready": (503, "The service is not ready", "Try again in a few seconds."),
 }
 MAX_ERRORS = 100  # a hostile body of 64 kB can hold ten thousand unknown fields
+OF_FLASK = {  # status of an error that Flask raises to the name of its problem
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not-found",
+    405: "method-not-allowed",
+    409: "key-reused",
+    413: "too-large",
+    415: "unsupported-media-type",
+    422: "invalid-fields",
+    429: "too-many-requests",
+    500: "internal-error",
+    503: "audit-unavailable",
+}
 
 
 class Problem(Exception):
-    "An answer that is not the one hoped for."
+    "An error that is answered as a problem document."
 
     def __init__(
         self,
-        name: str,
-        detail: str = "",
-        errors: list[dict] | None = None,
+        name: str,  # of PROBLEMS
+        detail: str = "",  # default: what to do
+        errors: list[dict] | None = None,  # pointer and detail of each field that is not valid
         headers: dict | None = None,
     ):
         super().__init__(name)
-        self.name, self.detail, self.errors, self.headers = name, detail, errors, headers or {}
+        self.name = name
+        self.detail = detail
+        self.errors = errors
+        self.headers = headers or {}
 
     def response(self) -> Response:
+        "The answer."
+        status = PROBLEMS[self.name][0]
+        if status == 503:
+            self.headers.setdefault("Retry-After", "5")
+        text = json.dumps(self._document(), ensure_ascii=False)
+        return Response(text, status, self.headers, mimetype="application/problem+json")
+
+    def _document(self):
         status, title, what_to_do = PROBLEMS[self.name]
         document = {
             "type": f"/problems/{self.name}",
@@ -109,27 +142,14 @@ class Problem(Exception):
         }
         if self.errors is not None:
             document["errors"] = self.errors[:MAX_ERRORS]
-            if len(self.errors) > MAX_ERRORS:
-                document["detail"] += (
-                    f" Only the first {MAX_ERRORS} of {len(self.errors)} errors are listed."
-                )
-        if status == 503:
-            self.headers.setdefault("Retry-After", "5")
-        return Response(
-            json.dumps(document, ensure_ascii=False),
-            status,
-            self.headers,
-            mimetype="application/problem+json",
-        )
+            n = len(self.errors)
+            if n > MAX_ERRORS:
+                document["detail"] += f" Only the first {MAX_ERRORS} of {n} errors are listed."
+        return document
 
 
 def register(app) -> None:
     "Every error of the application leaves as a problem document, without a word on its internals."
-    by_status = {
-        status: name
-        for name, (status, *_) in reversed(PROBLEMS.items())
-        if name != "unknown-decision"
-    }
 
     @app.errorhandler(Problem)
     def problem(e):
@@ -139,13 +159,9 @@ def register(app) -> None:
     def http_error(e):
         if e.code is not None and e.code < 400:  # a redirection
             return e
-        name = "bad-request" if e.code == 400 else by_status.get(e.code, "bad-request")
-        allow = (
-            {"Allow": ", ".join(sorted(e.valid_methods))}
-            if getattr(e, "valid_methods", None)
-            else {}
-        )
-        return Problem(name, headers=allow).response()
+        methods = getattr(e, "valid_methods", None)
+        allow = {"Allow": ", ".join(sorted(methods))} if methods else {}
+        return Problem(OF_FLASK.get(e.code, "bad-request"), headers=allow).response()
 
     @app.errorhandler(Exception)
     def unexpected(e):

@@ -1,6 +1,6 @@
 """Start the service: check first, then listen, then print the address to open."""
 
-import encodings.idna  # noqa: F401, before the workers are forked: see _announce
+import encodings.idna  # noqa: F401, before the workers are forked: see `_wait_for_workers`
 import http.client
 import os
 import signal
@@ -8,29 +8,27 @@ import socket
 import sys
 import threading
 import time
+from typing import Any
 
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LOGGING_CONFIG, LogLevels
 from granian.server import Server
+from granian.server.common import AbstractServer
 
 from . import audit, create_app
+from .bodies import THREADS
 from .config import ConfigError
 
 MAX_HEADERS = 64 * 1024  # bytes of a request line and its headers
+HEADER_SECONDS = 10  # for them to arrive
+WAITING = 512  # requests that may wait for a thread of a process
+EVERY_ADDRESS = ("0.0.0.0", "::")
 
 
 def _check(host, port):
     "Refuse to start, in one line, what could not serve."
-    # Granian shares a port with whoever listens on it already (SO_REUSEPORT); half of the requests would go astray.
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as e:
-            raise ConfigError(
-                f"cannot listen on {host}:{port}: {e.strerror.lower()}. Choose another port: PORT=8001"
-            ) from None
+    _check_port(host, port)
     engine = create_app().extensions["credit-risk"].config.engine
     try:
         audit.answers(engine)
@@ -41,6 +39,21 @@ def _check(host, port):
         ) from None
     finally:
         engine.dispose()  # no connection may cross the fork
+
+
+def _check_port(host, port):
+    """Refuse a port that somebody listens on.
+
+    Granian would share it (SO_REUSEPORT), and half of the requests would go astray."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as e:
+            reason = (e.strerror or type(e).__name__).lower()
+            raise ConfigError(
+                f"cannot listen on {host}:{port}: {reason}. Choose another port: PORT=8001"
+            ) from None
 
 
 def _stop_with_parent():
@@ -64,52 +77,71 @@ def _load():
 
 
 def _announce(server, host, port, line):
-    "Print the address once it answers."
+    "Print a line once the service is ready."
 
     def wait():
-        # The workers are forked: a lock that this thread held at that moment, on a module that it imports to connect, would stay locked in them for ever.
-        while len(server.wrks) < server.workers:
+        _wait_for_workers(server)
+        while not _is_ready(host, port):
             time.sleep(0.05)
-        while True:
-            time.sleep(0.05)
-            try:
-                connection = http.client.HTTPConnection(host, port, timeout=5)
-                connection.request("GET", "/readyz")
-                if connection.getresponse().status == 200:
-                    return print(line, flush=True)
-            except OSError:
-                pass
+        print(line, flush=True)
 
     threading.Thread(target=wait, daemon=True).start()
+
+
+def _wait_for_workers(server):
+    """Wait until all workers are forked.
+
+    To connect, this thread imports a module. In a worker that is forked meanwhile, the lock of that
+    import would stay locked for ever."""
+    while len(server.wrks) < server.workers:
+        time.sleep(0.05)
+
+
+def _is_ready(host, port):
+    try:
+        connection = http.client.HTTPConnection(host, port, timeout=5)
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+
+
+def _logging() -> dict[str, Any]:
+    "Granian's own lines, on stderr."
+    config: dict[str, Any] = LOGGING_CONFIG
+    handlers = {
+        name: {**handler, "stream": "ext://sys.stderr"}
+        for name, handler in config["handlers"].items()
+    }
+    return {"handlers": handlers}
 
 
 def listener(
     host: str,  # address to listen on
     port: int,
     workers: int,  # processes
-    threads: int = 16,  # requests handled at once by each process
-) -> Server:
-    "The HTTP server, not yet started. The benchmark measures others on the same."
-    logs = {
-        "handlers": {
-            name: {**handler, "stream": "ext://sys.stderr"}
-            for name, handler in LOGGING_CONFIG["handlers"].items()
-        }
-    }
+    threads: int = THREADS,  # requests handled at once by each process
+) -> AbstractServer:
+    """The HTTP server, not yet started. The benchmark measures others on the same.
+
+    It speaks HTTP/1.1 only: in granian a cancelled body of HTTP/2 keeps a thread busy for ever."""
     return Server(
         "api:create_app",
         address=host,
         port=port,
         interface=Interfaces.WSGI,
+        http=HTTPModes.http1,
         workers=workers,
         blocking_threads=threads,
-        backpressure=512,
+        backpressure=WAITING,
         websockets=False,
         log_level=LogLevels.error,
-        log_dictconfig=logs,
+        log_dictconfig=_logging(),
         respawn_failed_workers=True,
         workers_kill_timeout=10,
-        http1_settings=HTTP1Settings(header_read_timeout=10_000, max_buffer_size=MAX_HEADERS),
+        http1_settings=HTTP1Settings(
+            header_read_timeout=1000 * HEADER_SECONDS, max_buffer_size=MAX_HEADERS
+        ),
     )
 
 
@@ -119,12 +151,12 @@ def serve(
     workers: int = 1,  # processes
     key: str = "",  # shown in the printed address, when given
 ) -> None:
-    "Serve until SIGTERM or SIGINT; raises `ConfigError` or `ArtifactError` where the service cannot start."
+    "Serve until SIGTERM or SIGINT; raises `ConfigError` or `ArtifactError` where it cannot start."
     _check(host, port)
-    shown = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+    reached = "127.0.0.1" if host in EVERY_ADDRESS else host
+    address = f"[{reached}]" if ":" in reached else reached
+    fragment = f"#key={key}" if key else ""
     server = listener(host, port, workers)
-    _announce(
-        server, shown.strip("[]"), port, f"http://{shown}:{port}/" + (f"#key={key}" if key else "")
-    )
+    _announce(server, reached, port, f"http://{address}:{port}/{fragment}")
     server.serve(target_loader=_load, wrap_loader=False)
     sys.stdout.flush()

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from flask import current_app
 
 from .audit import Writer
+from .bodies import BodyReads
 from .config import Config
-from .deadline import BodyDeadline
 from .keys import KeyRing
 from .logs import log
 from .models import Promoted
@@ -22,15 +22,17 @@ class Service:
     keys: KeyRing
     models: Promoted
     writer: Writer
-    deadline: BodyDeadline
+    reads: BodyReads
 
     def watch(self, seconds: float = 1) -> None:
-        "Follow keys, promotions and slow bodies from now on, beside the requests; each in a thread of its own, because a database may take long to say no."
-        for refresh in (self.keys.refresh, self.models.refresh, self.deadline.check):
-            threading.Thread(target=_again, args=(refresh, seconds), daemon=True).start()
+        """Follow keys and promotions from now on, beside the requests.
+
+        Each has a thread of its own, because a database that is away may take long to fail."""
+        for refresh in (self.keys.refresh, self.models.refresh):
+            threading.Thread(target=_repeat, args=(refresh, seconds), daemon=True).start()
 
 
-def _again(refresh, seconds):
+def _repeat(refresh, seconds):
     while True:
         time.sleep(seconds)
         try:

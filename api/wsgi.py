@@ -1,4 +1,4 @@
-"""For a WSGI server started by hand: `granian --interface wsgi api.wsgi:app`."""
+"""For a WSGI server started by hand: `granian --interface wsgi --http 1 api.wsgi:app`."""
 
 from api import create_app
 

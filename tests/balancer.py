@@ -1,4 +1,4 @@
-"""Several services behind nginx, as `api/nginx.conf.sample` has it: only addresses, ports and the certificate are filled in."""
+"""Services behind nginx as in `api/nginx.conf.sample`, with addresses and certificate filled in."""
 
 import http.client
 import os
@@ -13,7 +13,10 @@ from pathlib import Path
 
 from service import ROOT, Service, free_port, until
 
-MISSING = "nginx was not found: the tests of replicas run behind a real one. Install it with `apt-get install nginx-light`, then run `make test` again"
+MISSING = (
+    "nginx was not found: the tests of replicas run behind a real one. "
+    "Install it with `apt-get install nginx-light`, then run `make test` again"
+)
 REPLICA = "    server 127.0.0.1:8000 max_fails=1 fail_timeout=5s;\n"
 WHOLE = """{user}daemon off;
 worker_processes 2;
@@ -70,38 +73,14 @@ def balanced(
     if program is None:
         raise RuntimeError(MISSING)
     with tempfile.TemporaryDirectory() as name:
-        directory, tls, plain = Path(name), free_port(), free_port()
-        subprocess.run(
-            [
-                "openssl",
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:prime256v1",
-                "-nodes",
-                "-days",
-                "2",
-                "-subj",
-                "/CN=127.0.0.1",
-                "-addext",
-                "subjectAltName=IP:127.0.0.1",
-                "-keyout",
-                directory / "scoring.key",
-                "-out",
-                directory / "scoring.pem",
-            ],
-            check=True,
-            capture_output=True,
-        )
-        (directory / "sample").write_text(
-            filled_in(directory, [s.port for s in services], tls, plain, changes or {}), "utf-8"
-        )
-        (directory / "conf").write_text(
-            WHOLE.format(directory=directory, user="user root;\n" if os.getuid() == 0 else ""),
-            "utf-8",
-        )
+        directory = Path(name)
+        tls, plain = free_port(), free_port()
+        make_certificate(directory)
+        ports = [service.port for service in services]
+        sample = filled_in(directory, ports, tls, plain, changes or {})
+        (directory / "sample").write_text(sample, "utf-8")
+        user = "user root;\n" if os.getuid() == 0 else ""
+        (directory / "conf").write_text(WHOLE.format(directory=directory, user=user), "utf-8")
         process = subprocess.Popen(
             [program, "-p", directory, "-c", directory / "conf", "-e", directory / "stderr"],
             stderr=subprocess.DEVNULL,
@@ -117,10 +96,26 @@ def balanced(
             process.wait(15)
 
 
-def answers(balancer):
+def make_certificate(directory: Path) -> None:
+    "A certificate of 127.0.0.1, signed by itself."
+    options = {
+        "-newkey": "ec",
+        "-pkeyopt": "ec_paramgen_curve:prime256v1",
+        "-days": "2",
+        "-subj": "/CN=127.0.0.1",
+        "-addext": "subjectAltName=IP:127.0.0.1",
+        "-keyout": directory / "scoring.key",
+        "-out": directory / "scoring.pem",
+    }
+    command = ["openssl", "req", "-x509", "-nodes"]
+    for option in options.items():
+        command += option
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def answers(balancer: Balancer) -> bool:
+    "Whether a service answers through it; without a key, which counts against none."
     try:
-        return (
-            balancer.request("GET", "/healthz", headers={"Authorization": None}).status == 200
-        )  # counts against no key
+        return balancer.request("GET", "/healthz", headers={"Authorization": None}).status == 200
     except OSError:
         return False

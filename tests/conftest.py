@@ -1,9 +1,9 @@
-"""Fixtures for every test: a bank's address on SQLite and on a real MariaDB that the tests start themselves."""
+"""Fixtures for every test: banks on SQLite and on a real MariaDB, services, and a browser."""
 
 import pytest
 from browser import browser, open_page  # noqa: F401
 from mariadb_server import private_mariadb
-from service import own_directory, own_service, service, trained  # noqa: F401
+from service import module_service, own_directory, own_service, service, trained  # noqa: F401
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,8 @@
-"""The service as its users meet it: the real server, a child process on a free port of this machine, on a real bank and real models.
+"""The service as its users meet it: the real server on a free port, with a real bank and models.
 
-Fixtures: `trained` (a folder with bank.db and artifacts/), `service` (one server for the run) and `own_service` (a server and a bank to damage).
+Fixtures: `trained` (a folder with bank.db and artifacts/), `service` (one server for the run),
+`own_directory` (a copy of the folder to damage), `own_service` (a server on such a copy) and
+`module_service` (the same for a whole module).
 """
 
 import http.client
@@ -17,15 +19,36 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from credit_risk.contract import EXAMPLE
+from credit_risk.audit import verify
+from credit_risk.contract import EXAMPLE, FIELDS
+from credit_risk.database import connect
 
 ROOT = Path(__file__).resolve().parent.parent
 KEY = "a-key-for-the-tests-only"
+UNLIMITED = {"CREDIT_RISK_RATE_LIMIT": "100000/second"}
+
+
+def changed(body=EXAMPLE, **facts):
+    "A body with other facts; None leaves a fact out."
+    body = deepcopy(body)
+    for name, value in facts.items():
+        section = body[FIELDS[name].section]
+        if value is None:
+            section.pop(name, None)
+        else:
+            section[name] = value
+    return body
+
+
+def encoded(**facts) -> bytes:
+    "The example with other facts, as the bytes of a body."
+    return json.dumps(changed(**facts)).encode()
 
 
 @dataclass
@@ -71,24 +94,36 @@ class Service:
         chunked: bool = False,  # send the body in parts, without its length
     ) -> Answer:
         "One request on a connection of its own."
-        sent = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"} | (
-            headers or {}
-        )
-        parts = (body[i : i + 50_000] for i in range(0, len(body), 50_000)) if chunked else body
+        headers = {
+            "Authorization": f"Bearer {self.key}",
+            "Content-Type": "application/json",
+            **(headers or {}),
+        }
+        sent = {name: value for name, value in headers.items() if value is not None}
         with closing(self.connection()) as connection:
-            connection.request(
-                method, path, parts, {k: v for k, v in sent.items() if v is not None}
-            )
+            connection.request(method, path, in_parts(body) if chunked else body, sent)
             response = connection.getresponse()
-            return Answer(
-                response.status,
-                {k.lower(): v for k, v in response.headers.items()},
-                response.read(),
-            )
+            received = {name.lower(): value for name, value in response.headers.items()}
+            return Answer(response.status, received, response.read())
 
-    def score(self, body, **headers) -> Answer:
+    def post(self, path: str, body, **headers) -> Answer:
+        "POST a value as JSON."
+        return self.request("POST", path, json.dumps(body).encode(), headers)
+
+    def score(self, body=EXAMPLE, **headers) -> Answer:
         "POST /score."
-        return self.request("POST", "/score", json.dumps(body).encode(), headers)
+        return self.post("/score", body, **headers)
+
+    def score_with(self, key: str) -> Answer:
+        "POST /score with another key."
+        return self.score(Authorization=f"Bearer {key}")
+
+    def is_ready(self) -> bool:
+        "Whether GET /readyz says so."
+        try:
+            return self.request("GET", "/readyz").status == 200
+        except OSError:
+            return False
 
     def sql(self, statement: str, *values) -> list[tuple]:
         "Run a statement on the bank, behind the server's back."
@@ -102,9 +137,32 @@ class Service:
         "Rows of the audit."
         return self.sql("select count(*) from decisions")[0][0]
 
+    def decision_ids(self) -> set[str]:
+        "Decisions in the audit."
+        return {row[0] for row in self.sql("select decision_id from decisions")}
+
+    @contextmanager
+    def bank(self):
+        "A transaction on the bank, behind the server's back."
+        engine = connect(f"sqlite:///{self.directory}/bank.db")
+        with engine.begin() as connection:
+            yield connection
+        engine.dispose()
+
+    def audit_problems(self) -> list[str]:
+        "What is wrong with the audit, by its chains and by making every decision again."
+        with self.bank() as connection:
+            return verify(connection, self.directory / "artifacts")["problems"]
+
     def workers(self) -> list[int]:
         "Processes of the server, the first one aside."
         return children(self.process.pid)
+
+
+def in_parts(body: bytes) -> Iterator[bytes]:
+    "A body in parts, which http.client sends without its length."
+    for start in range(0, len(body), 50_000):
+        yield body[start : start + 50_000]
 
 
 def children(pid: int) -> list[int]:
@@ -122,21 +180,39 @@ def children(pid: int) -> list[int]:
 
 def environment(directory: Path, **changes) -> dict:
     "The environment of a server on a folder."
-    mine = {
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("CREDIT_RISK_") and name != "PORT"
+    }
+    settings = {
+        **inherited,
         "CREDIT_RISK_DATABASE_URL": f"sqlite:///{directory}/bank.db",
         "CREDIT_RISK_ARTIFACTS": f"{directory}/artifacts",
         "CREDIT_RISK_API_KEY": KEY,
+        **changes,
     }
-    theirs = {
-        k: v for k, v in os.environ.items() if not k.startswith("CREDIT_RISK_") and k != "PORT"
-    }
-    return {k: v for k, v in (theirs | mine | changes).items() if v is not None}
+    return {name: value for name, value in settings.items() if value is not None}
 
 
 def free_port() -> int:
+    "A port that nobody listens on."
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
+
+
+def start(directory: Path, *options: str, **changes: str | None) -> subprocess.CompletedProcess:
+    "A start of the service that is expected to be refused."
+    return subprocess.run(
+        [sys.executable, "-m", "api", "--port", str(free_port()), *options],
+        cwd=ROOT,
+        env=environment(directory, **changes),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 @contextmanager
@@ -175,44 +251,57 @@ def running(
 
 
 def train(directory: Path) -> None:
-    "A small simulated bank and models fitted on it, as artifacts."
+    "A small simulated bank and a version fitted on it, as artifacts."
     from credit_risk.anomaly import AnomalyDetector
-    from credit_risk.artifacts import promote, write_version
     from credit_risk.bank import create_bank
+    from credit_risk.candidate import detector_part, scorer_part
     from credit_risk.database import all_dossiers, connect
-    from credit_risk.decision import scorecard
     from credit_risk.features import WATCHED, feature_table
     from credit_risk.scorer import CreditScorer
-    from credit_risk.scoring import golden_rows, models_from
 
     engine = connect(f"sqlite:///{directory}/bank.db")
     create_bank(engine, n_clients=1_500, progress=False)
     with engine.connect() as connection:
         known = [(d, o["statut_pret"]) for d, o in all_dossiers(connection) if o["statut_pret"]]
     engine.dispose()
-    X = feature_table(d for d, _ in known)
-    pd_model = CreditScorer(pairs=8, ratios=6).fit(X, [status == "Défaut" for _, status in known])
-    detector = AnomalyDetector(pairs=5, bags=1).fit(feature_table((d for d, _ in known), WATCHED))
-    scorer = {
-        "model": pd_model.to_additive().to_dict(),
-        "scorecard": scorecard(),
-        "interval": pd_model.interval_,
-    }
-    anomaly = {
-        "model": detector.to_additive().to_dict(),
-        "threshold": detector.threshold_,
-        "percentiles": detector.percentiles_,
-        "quantiles": detector.quantiles_,
-    }
-    golden = golden_rows([d for d, _ in known[:5]], models_from("test", scorer, anomaly))
+    dossiers = [dossier for dossier, _ in known]
+    defaulted = [status == "Défaut" for _, status in known]
+    estimator = CreditScorer(pairs=8, ratios=6).fit(feature_table(dossiers), defaulted)
+    detector = AnomalyDetector(pairs=5, bags=1).fit(feature_table(dossiers, WATCHED))
+    promote_parts(directory, scorer_part(estimator), detector_part(detector), dossiers[:5])
+
+
+def promote_parts(directory, scorer, detector, golden) -> None:
+    "Write the parts of a version as `test`, with golden rows of some dossiers, and promote it."
+    from credit_risk.artifacts import promote, write_version
+    from credit_risk.scoring import golden_rows
+    from credit_risk.version import Version
+
     files = {
-        "scorer.json": scorer,
-        "anomaly.json": anomaly,
+        "scorer.json": scorer.to_dict(),
+        "anomaly.json": detector.to_dict(),
         "metrics.json": {},
         "model_card.md": "Fitted by the tests on simulated data.",
     }
-    write_version(directory / "artifacts", "test", files, {}, golden)
+    rows = golden_rows(golden, Version("test", scorer, detector))
+    write_version(directory / "artifacts", "test", files, {}, rows)
     promote(directory / "artifacts", "test")
+
+
+def another_version(directory, name, intercept):
+    "A copy of the version that serves, without golden rows, under another name and intercept."
+    from credit_risk.artifacts import read_version, write_version
+
+    content = read_version(directory / "artifacts", "test")
+    scorer = content["scorer"]
+    scorer["model"]["intercept"] += intercept
+    files = {
+        "scorer.json": scorer,
+        "anomaly.json": content["anomaly"],
+        "metrics.json": {},
+        "model_card.md": "Made by a test.",
+    }
+    write_version(directory / "artifacts", name, files, {}, [])
 
 
 @pytest.fixture(scope="session")
@@ -230,17 +319,24 @@ def service(trained) -> Iterator[Service]:
         yield running_service
 
 
+@contextmanager
+def copy_of(directory: Path) -> Iterator[Path]:
+    "A copy of a bank and its models."
+    with tempfile.TemporaryDirectory() as name:
+        copied = Path(name)
+        with (
+            closing(sqlite3.connect(directory / "bank.db")) as source,
+            closing(sqlite3.connect(copied / "bank.db")) as copy,
+        ):
+            source.backup(copy)
+        shutil.copytree(directory / "artifacts", copied / "artifacts")
+        yield copied
+
+
 @pytest.fixture
 def own_directory(trained) -> Iterator[Path]:
     "A copy of the bank and its models, to damage."
-    with tempfile.TemporaryDirectory() as name:
-        directory = Path(name)
-        with (
-            closing(sqlite3.connect(trained / "bank.db")) as source,
-            closing(sqlite3.connect(directory / "bank.db")) as copy,
-        ):
-            source.backup(copy)
-        shutil.copytree(trained / "artifacts", directory / "artifacts")
+    with copy_of(trained) as directory:
         yield directory
 
 
@@ -248,6 +344,13 @@ def own_directory(trained) -> Iterator[Path]:
 def own_service(own_directory) -> Iterator[Service]:
     "A server on a copy of the bank: damage it."
     with running(own_directory) as running_service:
+        yield running_service
+
+
+@pytest.fixture(scope="module")
+def module_service(trained) -> Iterator[Service]:
+    "A server on a copy of the bank, for the tests of a module that repair what they damage."
+    with copy_of(trained) as directory, running(directory) as running_service:
         yield running_service
 
 
@@ -260,56 +363,67 @@ def until(condition, seconds=15):
 
 
 class Load:
-    "Callers who keep on through every failure; the decisions received whole, and the statuses of all answers."
+    """Callers who keep on through every failure, while the block lasts or until `stop`.
 
-    def __init__(self, service, callers=8, pause=0.0, headers=dict, seen=lambda answer: None):
-        "`headers` is called before each request; `seen` with each decision."
-        self.service, self.received, self.statuses, self.over, self.pause = (
-            service,
-            [],
-            [],
-            threading.Event(),
-            pause,
-        )
-        self.headers, self.seen = headers, seen
+    `received` holds the decisions that arrived whole, `statuses` those of all answers."""
+
+    def __init__(
+        self,
+        service: Service,
+        callers: int = 8,
+        pause: float = 0.0,  # seconds between two requests of a caller
+        headers=dict,  # called before each request: further headers
+        seen=lambda answer: None,  # called with each decision
+    ):
+        self.service = service
+        self.pause = pause
+        self.headers = headers
+        self.seen = seen
+        self.received: list[str] = []
+        self.statuses: list[int] = []
+        self.over = threading.Event()
         self.body = json.dumps(EXAMPLE).encode()
-        self.threads = [threading.Thread(target=self.call, daemon=True) for _ in range(callers)]
+        self.threads = [threading.Thread(target=self._call, daemon=True) for _ in range(callers)]
 
-    def call(self):
+    def _call(self):
         while not self.over.is_set():
             with closing(self.service.connection(20)) as connection:
                 try:
                     while not self.over.is_set():
-                        connection.request(
-                            "POST",
-                            "/score",
-                            self.body,
-                            {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
-                            | self.headers(),
-                        )
-                        response = connection.getresponse()
-                        body = response.read()
-                        self.statuses.append(response.status)
-                        if response.status == 200:
-                            self.received.append(json.loads(body)["decision_id"])
-                            self.seen(json.loads(body))
-                        else:
-                            time.sleep(0.02)
-                        if self.pause:
-                            self.over.wait(self.pause)
+                        self._request(connection)
                 except (OSError, http.client.HTTPException):
                     time.sleep(0.05)
 
+    def _request(self, connection):
+        headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+        connection.request("POST", "/score", self.body, headers | self.headers())
+        response = connection.getresponse()
+        body = response.read()
+        self.statuses.append(response.status)
+        if response.status == 200:
+            answer = json.loads(body)
+            self.received.append(answer["decision_id"])
+            self.seen(answer)
+        else:
+            time.sleep(0.02)
+        if self.pause:
+            self.over.wait(self.pause)
+
     def __enter__(self):
-        for t in self.threads:
-            t.start()
+        for thread in self.threads:
+            thread.start()
         return self
 
     def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
+        "End the callers, each after its answer."
         self.over.set()
-        for t in self.threads:
-            t.join(30)
+        for thread in self.threads:
+            thread.join(30)
 
     def goes_on(self):
+        "Wait for twenty more decisions."
         before = len(self.received)
         until(lambda: len(self.received) > before + 20, 30)

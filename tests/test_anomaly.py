@@ -1,7 +1,6 @@
-"""What the anomaly detector does with training data that cannot teach, and with rows of any kind."""
+"""What the anomaly detector refuses and warns of, and what holds for the score of any row."""
 
 import pickle
-import warnings
 
 import numpy as np
 import pandas as pd
@@ -9,6 +8,33 @@ import pytest
 
 from credit_risk.additive import StrongestOf
 from credit_risk.anomaly import AnomalyDetector
+from credit_risk.detection import INJECTED, detection_metrics, inject
+from credit_risk.frames import check_trainable, prepare
+
+UNTRAINABLE = [
+    ("1 rows are too few", lambda X: X.head(1)),
+    ("only 5 rows differ", lambda X: pd.concat([X.head(5)] * 60)),
+    ("age holds infinite values", lambda X: X.assign(age=np.inf)),
+    (
+        "every column is constant or missing",
+        lambda X: pd.DataFrame({"a": [1.0] * 300, "b": [None] * 300}),
+    ),
+    ("no column", lambda X: X[[]]),
+    ("constant or missing", lambda X: X.assign(age=np.nan, income=1.0, job=None)),
+]
+
+
+def codes(X):
+    "A code for each row."
+    return [f"c{i}" for i in range(len(X))]
+
+
+UNHELPFUL = [
+    ("never known, so never used: empty", lambda X: X.assign(empty=np.nan)),
+    ("constant, so without influence: fixed", lambda X: X.assign(fixed="x")),
+    ("codes of a single row", lambda X: X.assign(code=codes(X))),
+    ("only the 250 most frequent codes", lambda X: pd.concat([X.assign(code=codes(X))] * 3)),
+]
 
 
 @pytest.fixture(scope="module")
@@ -24,95 +50,113 @@ def usual():
     )
 
 
+@pytest.fixture(scope="module")
+def odd(usual):
+    "Usual rows, rows with unknown values and rows far out."
+    unknown = usual.assign(age=np.nan, job="never seen")
+    return pd.concat([usual, unknown, usual.assign(income=1e9)], ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def detector(usual):
+    return fit(usual)
+
+
+@pytest.fixture
+def own_detector(detector):
+    "A detector that a test may change."
+    return pickle.loads(pickle.dumps(detector))
+
+
 def fit(X):
     return AnomalyDetector(pairs=3, bags=1).fit(X)
 
 
-@pytest.mark.parametrize(
-    "name, change",
-    [
-        ("1 rows are too few", lambda X: X.head(1)),
-        ("only 5 rows differ", lambda X: pd.concat([X.head(5)] * 60)),
-        ("age holds infinite values", lambda X: X.assign(age=np.inf)),
-        (
-            "every column is constant or missing",
-            lambda X: pd.DataFrame({"a": [1.0] * 300, "b": [None] * 300}),
-        ),
-        ("no column", lambda X: X[[]]),
-        (
-            "only 1 rows differ|constant or missing",
-            lambda X: X.assign(age=np.nan, income=1.0, job=None),
-        ),
-    ],
-)
-def test_what_cannot_teach_is_refused(usual, name, change):
-    with pytest.raises(ValueError, match=name):
+@pytest.mark.parametrize("reason, change", UNTRAINABLE)
+def test_a_table_that_no_detector_can_be_fitted_on_is_refused(usual, reason, change):
+    with pytest.raises(ValueError, match=reason):
         fit(change(usual))
 
 
-@pytest.mark.parametrize(
-    "said, change",
-    [
-        ("never known, so never used: empty", lambda X: X.assign(empty=np.nan)),
-        ("constant, so without influence: fixed", lambda X: X.assign(fixed="x")),
-        ("codes of a single row", lambda X: X.assign(code=[f"c{i}" for i in range(len(X))])),
-        (
-            "only the 250 most frequent codes",
-            lambda X: pd.concat([X.assign(code=[f"c{i}" for i in range(len(X))])] * 3),
-        ),
-    ],
-)
-def test_what_cannot_help_is_named(usual, said, change):
-    X = change(usual)
-    with pytest.warns(UserWarning, match=said), warnings.catch_warnings():
-        detector = fit(X)
-    assert np.isfinite(detector.anomaly_score(X)).all()
+@pytest.mark.parametrize("warning, change", UNHELPFUL)
+def test_a_column_that_cannot_help_is_named(usual, warning, change):
+    with pytest.warns(UserWarning, match=warning):
+        check_trainable(prepare(change(usual)), least=50)
 
 
-def test_a_row_has_the_same_bits_alone_in_a_batch_and_from_json(usual):
-    detector = fit(usual)
-    odd = pd.concat(
-        [usual, usual.assign(age=np.nan, job="never seen"), usual.assign(income=1e9)],
-        ignore_index=True,
-    )
-    scores, tables = (
-        detector.anomaly_score(odd),
-        StrongestOf.from_dict(detector.to_additive().to_dict()),
-    )
-    assert [detector.anomaly_score(odd.iloc[[i]])[0] for i in (0, 500, 1100)] == scores[
-        [0, 500, 1100]
-    ].tolist()
-    assert [tables.score_one(r)[0] for r in odd.to_dict("records")] == scores.tolist()
-    assert fit(usual).anomaly_score(odd).tolist() == scores.tolist(), (
-        "same data, same seed, other scores"
-    )
+def test_the_fit_warns_of_columns_that_cannot_help_and_goes_on(usual):
+    X = usual.assign(empty=np.nan, fixed="x", code=codes(usual))
+    with pytest.warns(UserWarning) as caught:
+        fitted = fit(X)
+    assert len(caught) == 3
+    assert np.isfinite(fitted.anomaly_score(X)).all()
 
 
-def test_recalibration_moves_the_threshold_to_the_rate_of_the_rows_given(usual):
-    detector = fit(usual)
+@pytest.mark.parametrize("prices", [{"luck": 1}, {"shape": 0}])
+def test_an_unknown_component_or_a_price_of_zero_is_refused(usual, prices):
+    with pytest.raises(ValueError, match="prices must give"):
+        AnomalyDetector(prices=prices).fit(usual)
+
+
+def test_a_row_has_the_same_score_alone_and_in_a_batch(detector, odd):
+    scores = detector.anomaly_score(odd)
+    rows = [0, 500, 1100]
+    alone = [detector.anomaly_score(odd.iloc[[row]])[0] for row in rows]
+    assert alone == scores[rows].tolist()
+
+
+def test_the_tables_read_from_json_give_the_same_scores(detector, odd):
+    tables = StrongestOf.from_dict(detector.to_additive().to_dict())
+    scores = [tables.score_one(row)[0] for row in odd.to_dict("records")]
+    assert scores == detector.anomaly_score(odd).tolist()
+
+
+def test_the_same_data_and_seed_give_the_same_detector(detector, usual):
+    assert fit(usual).to_additive().to_dict() == detector.to_additive().to_dict()
+
+
+def test_contributions_and_intercept_add_up_to_the_score_of_the_component(detector, odd):
+    model = detector.to_additive()
+    for row, total in enumerate(detector.explain(odd).sum(axis=1)):
+        _, name, values = model.score_one(odd.iloc[row].to_dict())
+        component = model.components[name]
+        assert total + component.intercept == pytest.approx(component.total(values))
+
+
+def test_recalibration_moves_the_threshold_to_the_rate_of_the_rows_given(own_detector, usual):
     later = usual.assign(income=usual.income * 1.5)
-    assert detector.is_anomaly(later).mean() > 0.2
-    before = detector.anomaly_score(usual)
-    assert detector.recalibrate(later).is_anomaly(later).mean() <= 0.05
-    assert detector.anomaly_score(usual).tolist() == before.tolist()
+    assert own_detector.is_anomaly(later).mean() > 0.2
+    assert own_detector.recalibrate(later).is_anomaly(later).mean() <= 0.05
 
 
-def test_prices_are_checked(usual):
-    with pytest.raises(ValueError, match="prices must give"):
-        AnomalyDetector(prices={"luck": 1}).fit(usual)
-    with pytest.raises(ValueError, match="prices must give"):
-        AnomalyDetector(prices={"shape": 0}).fit(usual)
+def test_recalibration_leaves_the_scores_as_they_are(own_detector, usual):
+    before = own_detector.anomaly_score(usual)
+    own_detector.recalibrate(usual.assign(income=usual.income * 1.5))
+    assert own_detector.anomaly_score(usual).tolist() == before.tolist()
 
 
-def test_a_detector_survives_pickling(usual):
-    detector = fit(usual)
-    row, scores = (
-        usual.iloc[0].to_dict(),
-        detector.anomaly_score(usual),
-    )  # scored one by one first: that makes functions
-    alone = detector.to_additive().score_one(row)
+def test_a_detector_survives_pickling_after_it_has_scored(detector, usual):
+    row = usual.iloc[0].to_dict()
+    alone = detector.to_additive().score_one(row)  # compiles functions, which do not pickle
     again = pickle.loads(pickle.dumps(detector))
-    assert (
-        again.anomaly_score(usual).tolist() == scores.tolist()
-        and again.to_additive().score_one(row) == alone
-    )
+    assert again.anomaly_score(usual).tolist() == detector.anomaly_score(usual).tolist()
+    assert again.to_additive().score_one(row) == alone
+
+
+@pytest.mark.parametrize("kind", INJECTED)
+def test_injected_rows_have_the_columns_of_the_usual_ones(usual, kind):
+    strange = inject(kind, usual.head(50), usual, np.random.default_rng(0))
+    assert strange.shape == (50, 3)
+    assert list(strange) == list(usual)
+
+
+def test_an_unknown_kind_of_injected_row_is_refused(usual):
+    with pytest.raises(ValueError, match="kind must be one of"):
+        inject("luck", usual, usual, np.random.default_rng(0))
+
+
+def test_macro_recall_leaves_out_the_rows_with_three_fields_of_another(detector, usual):
+    metrics = detection_metrics(detector.is_anomaly, usual, usual)
+    kinds = metrics["recall_by_kind"]
+    mean = np.mean([kinds[kind] for kind in ("local", "cluster", "global", "dependency")])
+    assert metrics["recall"] == pytest.approx(mean)

@@ -13,7 +13,7 @@ from browser import NARROW, WIDE
 from playwright.sync_api import expect
 from service import ROOT, environment
 
-from api.surroundings import CSP_DOCS
+from api.middleware import CSP_DOCS
 
 SAMPLE = (
     "index.html",

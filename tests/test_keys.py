@@ -1,135 +1,160 @@
-"""API keys: what each scope opens, how soon a new key, a revoked one and an expired one are obeyed, and the rate limit."""
+"""API keys: what a scope opens, how soon a change of a key is followed, the rate limit, origins."""
 
 import subprocess
 import sys
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from service import KEY, ROOT, environment, running, until
+import pytest
+from service import KEY, ROOT, copy_of, environment, running, until
 
-from credit_risk.contract import EXAMPLE
-from credit_risk.database import connect
 from credit_risk.keys import create_key, revoke_key
 
 
-@contextmanager
-def bank(service):
-    "A transaction on the bank of a service."
-    engine = connect(f"sqlite:///{service.directory}/bank.db")
-    with engine.begin() as connection:
-        yield connection
-    engine.dispose()
+def known(service, key):
+    "Wait until the service knows a key of scope score."
+    until(lambda: service.score_with(key).status == 200, 5)
 
 
-def called(service, key):
-    return service.score(EXAMPLE, Authorization=f"Bearer {key}")
+def refused(service, key, seconds=5):
+    "Wait until the service no longer knows a key."
+    until(lambda: service.score_with(key).status == 401, seconds)
 
 
-def test_a_key_opens_what_its_scope_says_until_it_is_revoked(own_service):
-    with bank(own_service) as c:
-        score, audit = create_key(c, "agence-12", ["score"]), create_key(c, "controle", ["audit"])
-    until(lambda: called(own_service, score).status == 200, 5)
-    refused = called(own_service, audit)
-    assert (
-        refused.status == 403
-        and refused.json["type"] == "/problems/forbidden"
-        and "scope score" in refused.json["detail"]
+def test_a_new_key_and_a_revoked_one_are_followed_while_requests_go_on(module_service):
+    with module_service.bank() as connection:
+        key = create_key(connection, "agence-12", ["score"])
+    known(module_service, key)
+    with module_service.bank() as connection:
+        revoke_key(connection, "agence-12")
+    refused(module_service, key)
+    assert module_service.score_with(KEY).status == 200
+
+
+def test_a_key_opens_what_its_scope_says_and_no_more(module_service):
+    with module_service.bank() as connection:
+        score = create_key(connection, "agence-13", ["score"])
+        audit = create_key(connection, "controle", ["audit"])
+    known(module_service, score)
+    answer = module_service.score_with(audit)
+    assert answer.status == 403
+    assert answer.json["type"] == "/problems/forbidden"
+    assert "scope score" in answer.json["detail"]
+    assert ("controle",) not in module_service.sql("select distinct cle from decisions")
+
+
+def test_the_audit_names_the_key_that_decided_and_the_log_shows_none(module_service):
+    with module_service.bank() as connection:
+        key = create_key(connection, "agence-14", ["score"])
+    known(module_service, key)
+    assert ("agence-14",) in module_service.sql("select distinct cle from decisions")
+    assert key not in module_service.log
+
+
+def test_an_expired_key_opens_nothing(module_service):
+    expires = datetime.now(UTC) + timedelta(seconds=3)
+    with module_service.bank() as connection:
+        key = create_key(connection, "stage", ["score"], expires)
+    known(module_service, key)
+    refused(module_service, key, 6)
+
+
+@pytest.fixture(scope="module")
+def limited(trained):
+    "A service that lets a key call five times a minute."
+    with copy_of(trained) as folder, running(folder, CREDIT_RISK_RATE_LIMIT="5/minute") as service:
+        yield service
+
+
+def test_a_key_that_calls_too_often_is_told_how_long_to_wait(limited):
+    before = limited.decisions()
+    answers = [limited.score() for _ in range(7)]
+    assert [a.status for a in answers] == [200] * 5 + [429] * 2
+    assert answers[-1].json["type"] == "/problems/too-many-requests"
+    assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
+    assert limited.decisions() == before + 5
+
+
+def test_a_key_that_calls_too_often_leaves_other_keys_served(limited):
+    with limited.bank() as connection:
+        busy, other = (create_key(connection, name, ["score"]) for name in ("busy", "other"))
+    known(limited, busy)
+    while limited.score_with(busy).status == 200:
+        pass
+    known(limited, other)
+    assert limited.request("GET", "/healthz").status == 200
+
+
+@pytest.fixture(scope="module")
+def let_in(trained):
+    "A service that lets in the pages of one origin."
+    with running(trained, CREDIT_RISK_CORS_ORIGINS="https://desk.example.org") as service:
+        yield service
+
+
+PREFLIGHT = {
+    "Access-Control-Request-Method": "POST",
+    "Access-Control-Request-Headers": "authorization,content-type",
+    "Authorization": None,
+}
+
+
+def test_pages_of_an_origin_that_is_named_are_let_in(let_in):
+    origin = "https://desk.example.org"
+    before = let_in.request("OPTIONS", "/score", headers=PREFLIGHT | {"Origin": origin})
+    answer = let_in.score(Origin=origin)
+    assert answer.status == 200
+    for headers in (before.headers, answer.headers):
+        assert headers["access-control-allow-origin"] == origin
+        assert "origin" in headers["vary"].lower()
+    assert "authorization" in before.headers["access-control-allow-headers"].lower()
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example.org", "null"])
+def test_pages_of_other_origins_are_not_let_in(let_in, origin):
+    before = let_in.request("OPTIONS", "/score", headers=PREFLIGHT | {"Origin": origin})
+    answer = let_in.score(Origin=origin)
+    assert answer.status == 200
+    for headers in (before.headers, answer.headers):
+        assert "access-control-allow-origin" not in headers
+        assert "access-control-allow-headers" not in headers
+        assert "origin" in headers["vary"].lower()
+
+
+def cli(directory, *words):
+    "Run `credit-risk key` on a bank."
+    return subprocess.run(
+        [Path(sys.executable).with_name("credit-risk"), "key", *words],
+        cwd=ROOT,
+        env=environment(directory),
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert ("agence-12",) in own_service.sql(
-        "select distinct cle from decisions"
-    ) and own_service.sql("select count(*) from decisions where cle = 'controle'") == [(0,)]
-    with bank(own_service) as c:
-        revoke_key(c, "agence-12")
-    until(lambda: called(own_service, score).status == 401, 5)
-    assert called(own_service, KEY).status == 200
-    assert score not in own_service.log and audit not in own_service.log
 
 
-def test_an_expired_key_opens_nothing(own_service):
-    with bank(own_service) as c:
-        key = create_key(c, "stage", ["score"], datetime.now(UTC) + timedelta(seconds=4))
-    until(lambda: called(own_service, key).status == 200, 3)
-    until(lambda: called(own_service, key).status == 401, 6)
+SCOPES = ("--scope", "score", "--scope", "audit")
 
 
-def test_a_key_that_calls_too_often_waits_and_another_does_not(own_directory):
-    with running(own_directory, CREDIT_RISK_RATE_LIMIT="5/minute") as service:
-        before = service.decisions()
-        answers = [service.score(EXAMPLE) for _ in range(7)]
-        assert [a.status for a in answers] == [200] * 5 + [429] * 2
-        assert (
-            answers[-1].json["type"] == "/problems/too-many-requests"
-            and 1 <= int(answers[-1].headers["retry-after"]) <= 60
-        )
-        with bank(service) as c:
-            other = create_key(c, "other", ["score"])
-        until(lambda: called(service, other).status == 200, 5)
-        assert (
-            service.request("GET", "/healthz").status == 200 and service.decisions() == before + 6
-        )
-
-
-def test_pages_of_other_origins_are_let_in_by_name_only(own_directory):
-    with running(own_directory, CREDIT_RISK_CORS_ORIGINS="https://desk.example.org") as service:
-        asked = {
-            "Access-Control-Request-Method": "POST",
-            "Access-Control-Request-Headers": "authorization,content-type",
-            "Authorization": None,
-        }
-        for origin, let in (
-            ("https://desk.example.org", True),
-            ("https://evil.example.org", False),
-            ("null", False),
-        ):
-            before = service.request("OPTIONS", "/score", headers=asked | {"Origin": origin})
-            answer = service.score(EXAMPLE, Origin=origin)
-            assert answer.status == 200
-            assert (
-                before.headers.get("access-control-allow-origin"),
-                answer.headers.get("access-control-allow-origin"),
-            ) == ((origin, origin) if let else (None, None))
-            assert (
-                "authorization" in before.headers.get("access-control-allow-headers", "").lower()
-            ) == let
-            assert "origin" in answer.headers["vary"].lower()
-
-
-def test_keys_are_made_listed_and_revoked_on_the_command_line(own_directory):
-    def cli(*words):
-        return subprocess.run(
-            [Path(sys.executable).with_name("credit-risk"), "key", *words],
-            cwd=ROOT,
-            env=environment(own_directory),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    made = cli(
-        "create", "agence-12", "--scope", "score", "--scope", "audit", "--expires", "2099-01-01"
-    )
-    assert (
-        made.returncode == 0
-        and made.stdout.startswith("cr_")
-        and made.stdout.count("\n") == 1
-        and "agence-12" in made.stderr
-    )
+def test_a_key_is_made_on_the_command_line_listed_without_it_and_revoked(own_directory):
+    made = cli(own_directory, "create", "agence-12", *SCOPES, "--expires", "2099-01-01")
+    assert made.returncode == 0
+    assert made.stdout.startswith("cr_")
+    assert made.stdout.count("\n") == 1
+    assert "agence-12" in made.stderr
     key = made.stdout.strip()
     with running(own_directory) as service:
-        assert called(service, key).status == 200
-        listed = cli("list")
-        assert (
-            "agence-12" in listed.stdout
-            and "score audit" in listed.stdout
-            and "2099-01-01" in listed.stdout
-            and key not in listed.stdout
-        )
-        assert cli("revoke", "agence-12").returncode == 0
-        until(lambda: called(service, key).status == 401, 5)
-    again = cli("create", "agence-12", "--scope", "score")
-    assert (
-        again.returncode == 1
-        and "choose a new one" in again.stderr
-        and again.stderr.count("\n") == 1
-    )
+        assert service.score_with(key).status == 200
+        listed = cli(own_directory, "list").stdout
+        assert all(text in listed for text in ("agence-12", "score audit", "2099-01-01"))
+        assert key not in listed
+        assert cli(own_directory, "revoke", "agence-12").returncode == 0
+        refused(service, key)
+
+
+def test_a_name_is_given_to_one_key_only(own_directory):
+    assert cli(own_directory, "create", "agence-12", *SCOPES).returncode == 0
+    again = cli(own_directory, "create", "agence-12", *SCOPES)
+    assert again.returncode == 1
+    assert "choose a new one" in again.stderr
+    assert again.stderr.count("\n") == 1

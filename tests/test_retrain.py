@@ -32,7 +32,8 @@ from credit_risk.bank import create_bank
 from credit_risk.contract import EXAMPLE, Result
 from credit_risk.database import ROOT, connect
 from credit_risk.origin import DRAWING, JUDGES, TRAINING, code_of, imported_modules, training_code
-from credit_risk.scoring import check_golden, load_models
+from credit_risk.scoring import check_golden
+from credit_risk.version import load_version
 
 SPLIT = "2020-01-01"
 METRICS_OF_SCORER = {
@@ -76,7 +77,7 @@ def check_version(artifacts: Path) -> dict:
     version = current_version(artifacts)
     content = read_version(artifacts, version)
     metrics, scorer = content["metrics"], content["metrics"]["scorer"]
-    assert check_golden(load_models(artifacts)) == []
+    assert check_golden(load_version(artifacts)) == []
     assert set(scorer) >= METRICS_OF_SCORER
     assert set(metrics["anomaly"]) >= {"alert_rate", "recall", "n"}
     assert scorer["auc_low"] <= scorer["auc"] <= scorer["auc_high"]

@@ -16,8 +16,13 @@ wrk.headers["Content-Type"] = "application/json"
 wrk.headers["Authorization"] = "Bearer {KEY}"
 local f = io.open(os.getenv("BODY"), "rb"); wrk.body = f:read("*a"); f:close()
 done = function(summary, latency, requests)
-  io.write(string.format("JSON{{\\"n\\": %d, \\"us\\": %d, \\"status\\": %d, \\"lost\\": %d, \\"mean\\": %f, \\"p50\\": %d, \\"p99\\": %d}}", summary.requests, summary.duration,
-    summary.errors.status, summary.errors.connect + summary.errors.read + summary.errors.timeout, latency.mean, latency:percentile(50), latency:percentile(99)))
+  local errors = summary.errors
+  local lost = errors.connect + errors.read + errors.timeout
+  io.write("JSON")
+  io.write(string.format("{{\\"n\\": %d, \\"us\\": %d,", summary.requests, summary.duration))
+  io.write(string.format("\\"status\\": %d, \\"lost\\": %d,", errors.status, lost))
+  io.write(string.format("\\"mean\\": %f, \\"p50\\": %d,", latency.mean, latency:percentile(50)))
+  io.write(string.format("\\"p99\\": %d}}", latency:percentile(99)))
 end
 """
 TICK = os.sysconf("SC_CLK_TCK")
@@ -31,34 +36,27 @@ def load(
 ) -> dict:  # requests/s, latencies in ms, answers that were no success, requests without an answer
     "One measurement."
     with tempfile.TemporaryDirectory() as directory:
-        script, sent = Path(directory, "score.lua"), Path(directory, "body.json")
+        script = Path(directory, "score.lua")
+        sent = Path(directory, "body.json")
         script.write_text(SCRIPT)
         sent.write_text(body)
-        told = subprocess.run(
-            [
-                "wrk",
-                "-t1",
-                f"-c{connections}",
-                f"-d{seconds}s",
-                "--timeout=20s",
-                "-s",
-                script,
-                address,
-            ],
+        amount = ["-t1", f"-c{connections}", f"-d{seconds}s", "--timeout=20s"]
+        printed = subprocess.run(
+            ["wrk", *amount, "-s", script, address],
             env=os.environ | {"BODY": str(sent)},
             capture_output=True,
             text=True,
             check=True,
         ).stdout
-    r = json.loads(told.partition("JSON")[2])
+    result = json.loads(printed.partition("JSON")[2])
     return {
-        "requests": r["n"],
-        "requests/s": 1e6 * r["n"] / r["us"],
-        "mean ms": r["mean"] / 1e3,
-        "p50 ms": r["p50"] / 1e3,
-        "p99 ms": r["p99"] / 1e3,
-        "refused": r["status"],
-        "lost": r["lost"],
+        "requests": result["n"],
+        "requests/s": 1e6 * result["n"] / result["us"],
+        "mean ms": result["mean"] / 1e3,
+        "p50 ms": result["p50"] / 1e3,
+        "p99 ms": result["p99"] / 1e3,
+        "refused": result["status"],
+        "lost": result["lost"],
     }
 
 
@@ -66,9 +64,10 @@ def cpu(
     *pids: int,  # each with the processes that it started, and that those started
 ) -> float:  # seconds
     "Processor time used so far."
+    return sum(_cpu_of_tree(pid) for pid in pids)
 
-    def own(pid):
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICK + sum(map(own, children(pid)))
 
-    return sum(map(own, pids))
+def _cpu_of_tree(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    user, system = int(fields[11]), int(fields[12])
+    return (user + system) / TICK + cpu(*children(pid))

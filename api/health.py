@@ -1,4 +1,4 @@
-"""What a machine room asks: alive, ready, and how it goes."""
+"""Whether the process is alive, whether it is ready, and its metrics."""
 
 from flask import Blueprint, Response
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -8,7 +8,7 @@ from .keys import require
 from .problems import Problem
 from .service import service
 
-routes = Blueprint("operation", __name__)
+routes = Blueprint("health", __name__)
 
 
 @routes.get("/healthz")
@@ -25,11 +25,13 @@ def readyz():
         raise Problem(
             "not-ready", "The database does not answer, or has no table for the decisions."
         ) from None
-    if damage := s.models.damage():
+    damage = s.models.damage()
+    if damage:
         raise Problem("not-ready", f"The models are not what was promoted: {damage}.")
-    return {"status": "ready", "version": s.models.now.version} | (
-        {"refused": s.models.refused} if s.models.refused else {}
-    )
+    status = {"status": "ready", "version": s.models.name}
+    if s.models.refused:
+        status["refused"] = s.models.refused
+    return status
 
 
 @routes.get("/metrics")

@@ -1,10 +1,11 @@
-"""What a loan officer's desk asks beside a decision: a simulation, what would change the recommendation, the facts of a client. None of them is a decision, and none is recorded as one."""
+"""Questions beside a decision: a simulation, what would improve it, the facts of a client.
+
+None of them is a decision, and none is recorded as one."""
 
 import re
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
-import sqlalchemy as sa
 from flask import Blueprint, request
 from pydantic import BaseModel, create_model
 from pydantic import Field as PydanticField
@@ -22,26 +23,34 @@ from credit_risk.contract import (
     Result,
     dossier_to_json,
 )
-from credit_risk.database import dossier_of_client
 
 from . import openapi
-from .application import check_media_type, read_body, read_json
-from .decisions import _decide, _read
+from .decisions import decide
 from .keys import require
 from .problems import Problem
+from .requests import (
+    Application,
+    check_media_type,
+    read_application,
+    read_body,
+    read_client,
+    read_json,
+    unknown_client,
+)
 from .service import service
 
-routes = Blueprint("desk", __name__)
+MAX_ID = 2**31  # client_id is below it
+routes = Blueprint("simulation", __name__)
 
+_ANSWER: dict[str, Any] = {
+    name: (field.annotation, field)
+    for name, field in Result.model_fields.items()
+    if name != "decision_id"
+}
 Simulation = create_model(
     "Simulation",
     __doc__="The answer to an application that is tried and not decided.",
-    simulation=(Literal[True], ...),
-    **{
-        name: (field.annotation, field)
-        for name, field in Result.model_fields.items()
-        if name != "decision_id"
-    },
+    **{"simulation": (Literal[True], ...), **_ANSWER},
 )
 
 
@@ -64,91 +73,94 @@ class Change(BaseModel):
 
 
 class Changes(BaseModel):
-    "The smallest changes of amount, term, commitments or savings, the better recommendation first; empty where none helps."
+    """The smallest changes of amount, term, commitments or savings, \
+the better recommendation first; empty where none helps."""
 
     changements: list[Change]
 
 
-class Facts(BaseModel):
-    "What the bank knew of a client on a date."
+Facts = create_model(
+    "Facts",
+    __doc__="What the bank knew of a client on a date.",
+    client_id=(int, ...),
+    date_demande=(date, ...),
+    client=(Client, ...),
+    compte=(Compte, ...),
+)
 
-    client_id: int
-    date_demande: date
-    client: Client
-    compte: Compte
 
-
-def read_application():
-    "The dossier in the body, and the scenario that it names."
+def read_posted() -> Application:
+    "The application in the body of this request."
     s, environ = service(), request.environ
     check_media_type(environ)
-    _, dossier, scenario = _read(read_json(read_body(environ, s.deadline)), s)
-    return dossier, scenario
+    value = read_json(read_body(environ, s.reads))
+    return read_application(value, s.config.engine)
 
 
 @routes.post("/simulate")
 @require("score")
 def simulate():
-    dossier, scenario = read_application()
-    result = {"simulation": True} | _decide("", dossier, service().models.now, scenario)[1]
-    return {name: result[name] for name in Simulation.model_fields if name in result}
+    application = read_posted()
+    decided = decide("", application, service().models.now)
+    answer = {"simulation": True} | decided.decision.to_dict()
+    shown = [name for name in Simulation.model_fields if name in answer]
+    return {name: answer[name] for name in shown}
 
 
 @routes.post("/simulate/changes")
 @require("score")
 def changes():
-    dossier, _ = read_application()
-    return {"changements": smallest_changes(dossier, service().models.now)}
-
-
-def facts_date(text: str | None) -> date:
-    "The day on which the facts are asked for."
-    if text is None:
-        return date.today()
-    try:
-        day = date.fromisoformat(re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII)[0])
-    except (ValueError, TypeError):
-        raise Problem(
-            "invalid-fields",
-            errors=[{"pointer": "/date", "detail": "date must be a date YYYY-MM-DD"}],
-        ) from None
-    if day > date.today():
-        raise Problem(
-            "invalid-fields",
-            errors=[
-                {"pointer": "/date", "detail": f"date must not be later than today, {date.today()}"}
-            ],
-        )
-    return day
+    application = read_posted()
+    return {"changements": smallest_changes(application.dossier, service().models.now)}
 
 
 @routes.get("/clients/<int:client_id>")
 @require("score")
 def client_facts(client_id):
     day = facts_date(request.args.get("date"))
-    try:
-        with service().config.engine.connect() as connection:
-            dossier = (
-                dossier_of_client(connection, client_id, {"date_demande": day})
-                if client_id < 2**31
-                else None
-            )
-    except sa.exc.SQLAlchemyError:
-        raise Problem("bank-unavailable") from None
+    dossier = None
+    if client_id < MAX_ID:
+        dossier = read_client(service().config.engine, client_id, {"date_demande": day})
     if dossier is None:
-        raise Problem(
-            "not-found",
-            errors=[
-                {
-                    "pointer": "/client_id",
-                    "detail": f"client_id {client_id} is not a client of the bank",
-                }
-            ],
-        )
+        raise Problem("not-found", errors=[unknown_client(client_id)])
     facts = dossier_to_json(dossier)
-    return {"client_id": client_id, "date_demande": facts["date_demande"]} | {
-        part: {f.name: facts[f.name] for f in SECTIONS[part]} for part in ("client", "compte")
+    return {
+        "client_id": client_id,
+        "date_demande": facts["date_demande"],
+        "client": _section(facts, "client"),
+        "compte": _section(facts, "compte"),
     }
+
+
+def facts_date(text: str | None) -> date:
+    "The day on which the facts are asked for; default: today."
+    today = date.today()
+    if text is None:
+        return today
+    try:
+        day = _iso_date(text)
+    except ValueError:
+        raise _bad_date("must be a date YYYY-MM-DD") from None
+    if day > today:
+        raise _bad_date(f"must not be later than today, {today}")
+    return day
+
+
+def _iso_date(text):
+    "A date; Python's own reader takes other forms too."
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
+        raise ValueError(text)
+    return date.fromisoformat(text)
+
+
+def _bad_date(rule):
+    errors = [{"pointer": "/date", "detail": f"date {rule}"}]
+    return Problem("invalid-fields", errors=errors)
+
+
+def _section(facts, name):
+    names = [field.name for field in SECTIONS[name]]
+    return {name: facts[name] for name in names}
 
 
 REFUSED = openapi.problems(*openapi.GUARDED, *openapi.APPLICATION)
@@ -158,13 +170,14 @@ PATHS = {
             "operationId": "simulate",
             "summary": "Score an application without deciding it",
             "security": openapi.KEY,
-            "description": "The body and the answer of POST /score, marked as a simulation: without decision_id, and never in the audit.",
+            "description": "The body and the answer of POST /score, marked as a simulation: "
+            "without decision_id, and never in the audit.",
             "requestBody": openapi.body(
                 InlineRequest,
                 ClientRequest,
                 examples={
-                    name: {"summary": label, "description": libelle, "value": body}
-                    for name, (libelle, label, body) in EXAMPLES.items()
+                    name: {"summary": english, "description": french, "value": body}
+                    for name, (french, english, body) in EXAMPLES.items()
                 },
             ),
             "responses": openapi.answer(Simulation, "What the answer would be") | REFUSED,
@@ -175,7 +188,9 @@ PATHS = {
             "operationId": "changes",
             "summary": "What would change the recommendation for the better",
             "security": openapi.KEY,
-            "description": "The body of POST /score. Each change is the smallest of its kind, in round steps, and is scored again. An atypical application is not told how to be accepted.",
+            "description": "The body of POST /score. Each change is the smallest of its kind, in "
+            "round steps, and is scored again. "
+            "An atypical application is not told how to be accepted.",
             "requestBody": openapi.body(InlineRequest, ClientRequest, example=RISKY),
             "responses": openapi.answer(Changes, "The changes") | REFUSED,
         }
