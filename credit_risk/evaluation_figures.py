@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['calibration_figure', 'class_figure', 'roc_figure']
 
-# %% ../nbs/20_evaluation_figures.ipynb #7b3f61b2
+# %% ../nbs/20_evaluation_figures.ipynb #ca2203fe
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -17,35 +17,38 @@ from .evaluation import calibration_table
 from .figures import BLUE, GREY, LIGHT, RED, styled
 from .intervals import auc_delong
 
-# %% ../nbs/20_evaluation_figures.ipynb #76aae24e
-def _percent(axis, ticks=(0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)):
-    "A logarithmic axis of percentages."
-    axis.set_major_locator(plt.FixedLocator(ticks))
+# %% ../nbs/20_evaluation_figures.ipynb #54f5b950
+_TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)  # %
+
+
+def _percent_ticks(axis):
+    "Ticks of a logarithmic axis of percentages."
+    axis.set_major_locator(plt.FixedLocator(_TICKS))
     axis.set_minor_locator(plt.NullLocator())
-    axis.set_major_formatter(plt.FuncFormatter(lambda v, _: f"{v:g}"))
+    axis.set_major_formatter(plt.FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-@styled
-def calibration_figure(
-    y,  # outcomes
-    p,  # probabilities
-    bins: int = 10,  # of equal mass
-) -> Figure:
-    "Observed rate against predicted probability, and where the loans are."
-    t = 100 * calibration_table(y, p, bins)[["predicted", "observed", "low", "high"]]
-    fig, (ax, below) = plt.subplots(
-        2, 1, figsize=(5.2, 5.6), sharex=True, gridspec_kw={"height_ratios": (4, 1)}
-    )
-    ends = (
-        max(0.08, 0.7 * min(t.predicted.min(), t.low[t.low > 0].min())),
-        min(100, 1.3 * max(t.predicted.max(), t.high.max())),
-    )
+def _ends(table):
+    "First and last percentage of the axes; points and intervals lie between them."
+    positive = table.low[table.low > 0]
+    lowest = min(table.predicted.min(), positive.min())
+    highest = max(table.predicted.max(), table.high.max())
+    first = max(0.08, 0.7 * lowest)
+    last = min(100, 1.3 * highest)
+    return first, last
+
+
+def _draw_calibration(ax, table, ends):
+    "Observed against predicted percentages, and the diagonal on which they agree."
+    some = table[table.observed > 0]
+    none = table[table.observed == 0]
     ax.plot(ends, ends, color=GREY, lw=1, ls="--", label="predicted = observed")
-    seen, none = t[t.observed > 0], t[t.observed == 0]
+    below = some.observed - some.low.clip(lower=ends[0])
+    above = some.high - some.observed
     ax.errorbar(
-        seen.predicted,
-        seen.observed,
-        yerr=[seen.observed - seen.low.clip(lower=ends[0]), seen.high - seen.observed],
+        some.predicted,
+        some.observed,
+        yerr=[below, above],
         fmt="o",
         color=BLUE,
         ms=5,
@@ -63,82 +66,131 @@ def calibration_figure(
             ms=6,
             label="none defaulted: upper limit",
         )
+
+# %% ../nbs/20_evaluation_figures.ipynb #b732d8cd
+@styled
+def calibration_figure(
+    y,  # outcomes, True or 1 for default
+    p,  # probabilities
+    bins: int = 10,  # of equal mass
+) -> Figure:
+    "Observed rate against predicted probability, and how many loans have which probability."
+    columns = ["predicted", "observed", "low", "high"]
+    percent = 100 * calibration_table(y, p, bins)[columns]
+    first, last = ends = _ends(percent)
+    fig, (ax, below) = plt.subplots(
+        2,
+        1,
+        figsize=(5.2, 5.6),
+        sharex=True,
+        gridspec_kw={"height_ratios": (4, 1)},
+    )
+    _draw_calibration(ax, percent, ends)
     ax.set(xscale="log", yscale="log", xlim=ends, ylim=ends, ylabel="observed default rate, %")
-    _percent(ax.yaxis)
-    ax.legend(frameon=False, loc="upper left")
+    _percent_ticks(ax.yaxis)
+    ax.legend(loc="upper left")
     below.hist(
-        100 * np.clip(p, ends[0] / 100, 1),
-        bins=np.geomspace(*ends, 40),
+        100 * np.clip(p, first / 100, 1),
+        bins=np.geomspace(first, last, 40),
         color=LIGHT,
         edgecolor=GREY,
         lw=0.4,
     )
     below.set(xlabel="predicted probability of default, %", ylabel="loans")
-    _percent(below.xaxis)
+    _percent_ticks(below.xaxis)
     below.yaxis.set_major_locator(plt.MaxNLocator(3))
     fig.align_ylabels()
     fig.tight_layout()
     return fig
 
-# %% ../nbs/20_evaluation_figures.ipynb #d19da593
+# %% ../nbs/20_evaluation_figures.ipynb #f121931f
+def _draw_classes(ax, at, table, name, color):
+    "Observed and predicted rate of each class, at the places `at` of the axis."
+    low = np.maximum(100 * table.low, 0.05)
+    observed = 100 * table.observed
+    high = 100 * table.high
+    some = (table.observed > 0).to_numpy()
+    ax.vlines(at, low, high, color=color, lw=2)
+    ax.plot(
+        at[some],
+        observed[some],
+        "o",
+        color=color,
+        ms=5,
+        label=f"observed, {name}, 95 % interval",
+    )
+    ax.plot(at[~some], high[~some], "v", color=color, mfc="white", ms=6)
+    ax.plot(
+        at,
+        100 * table.predicted,
+        "_",
+        color=color,
+        ms=16,
+        mew=2,
+        label=f"predicted, {name}",
+    )
+
+
 @styled
 def class_figure(
-    tables: dict[str, pd.DataFrame],  # what the loans are to their `class_table`
+    tables: dict[str, pd.DataFrame],  # name of a set of loans to its `class_table`; at most three
 ) -> Figure:
     "Predicted and observed rate of each class, and the share of the loans in it."
-    names = sorted(set().union(*(t.index for t in tables.values())))
+    names = sorted(set().union(*[table.index for table in tables.values()]))
     fig, (ax, below) = plt.subplots(
-        2, 1, figsize=(7, 5), sharex=True, gridspec_kw={"height_ratios": (3.2, 1)}
+        2,
+        1,
+        figsize=(7, 5),
+        sharex=True,
+        gridspec_kw={"height_ratios": (3.2, 1)},
     )
     step = 0.7 / len(tables)
-    for k, ((who, t), color) in enumerate(zip(tables.items(), (GREY, BLUE, RED))):
-        at, t = (
-            np.array([names.index(n) for n in t.index]) + step * (k - (len(tables) - 1) / 2),
-            t.assign(share=t.loans / t.loans.sum()),
-        )
-        floor = np.maximum(100 * t.low, 0.05)
-        ax.vlines(at, floor, 100 * t.high, color=color, lw=2)
-        seen = (t.observed > 0).to_numpy()
-        ax.plot(
-            at[seen],
-            100 * t.observed[seen],
-            "o",
-            color=color,
-            ms=5,
-            label=f"observed, {who}, 95 % interval",
-        )
-        ax.plot(at[~seen], 100 * t.high[~seen], "v", color=color, mfc="white", ms=6)
-        ax.plot(at, 100 * t.predicted, "_", color=color, ms=16, mew=2, label=f"predicted, {who}")
-        below.bar(at, 100 * t.share, width=0.9 * step, color=color)
+    colors = (GREY, BLUE, RED)[: len(tables)]
+    for k, (name, color) in enumerate(zip(tables, colors, strict=True)):
+        table = tables[name]
+        at = np.array([names.index(n) for n in table.index])
+        at = at + step * (k - (len(tables) - 1) / 2)
+        _draw_classes(ax, at, table, name, color)
+        below.bar(at, 100 * table.loans / table.loans.sum(), width=0.9 * step, color=color)
     ax.set(yscale="log", ylabel="default rate, %")
-    _percent(ax.yaxis)
-    ax.legend(frameon=False, ncol=len(tables), loc="lower left", bbox_to_anchor=(0, 1))
-    ax.grid(axis="x", visible=False)
+    _percent_ticks(ax.yaxis)
+    ax.legend(ncol=len(tables), loc="lower left", bbox_to_anchor=(0, 1))
     below.set(xlabel="rating class", ylabel="loans, %", xticks=range(len(names)), xticklabels=names)
-    below.grid(axis="x", visible=False)
+    for panel in (ax, below):
+        panel.grid(axis="x", visible=False)
     fig.align_ylabels()
     fig.tight_layout()
     return fig
 
-# %% ../nbs/20_evaluation_figures.ipynb #1e4537d1
+# %% ../nbs/20_evaluation_figures.ipynb #24be8026
+def _roc_style(name, color, first):
+    "How a curve is drawn: the first is thick, a simulated truth is red and dotted."
+    truth = "truth" in name
+    return {
+        "color": RED if truth else color,
+        "ls": ":" if truth else "-",
+        "lw": 2.2 if first else 1,
+        "zorder": 3 if first else 2,
+    }
+
+
 @styled
 def roc_figure(
-    y,  # outcomes
+    y,  # outcomes, True or 1 for default
     scores: dict,  # name of a model to its scores; the first is drawn thick
 ) -> Figure:
     "Share of the defaulters found against share of the payers turned away."
     fig, ax = plt.subplots(figsize=(5, 4.6))
-    palette = [BLUE, *sns.color_palette("Greys", len(scores) + 2)[2:]]
-    for (name, s), color, first in zip(scores.items(), palette, [True] + [False] * len(scores)):
-        x, found, _ = roc_curve(np.asarray(y, dtype=int), s)
+    greys = sns.color_palette("Greys", len(scores) + 2)[2:]
+    palette = [BLUE, *greys][: len(scores)]
+    for (name, score), color in zip(scores.items(), palette, strict=True):
+        payers, defaulters, _ = roc_curve(np.asarray(y, dtype=int), score)
+        auc = auc_delong(y, score).estimate
         ax.plot(
-            100 * x,
-            100 * found,
-            color=RED if "truth" in name else color,
-            lw=2.2 if first else 1,
-            ls=":" if "truth" in name else "-",
-            zorder=3 if first else 2,
-            label=f"{name} ({auc_delong(y, s)[0]:.3f})",
+            100 * payers,
+            100 * defaulters,
+            label=f"{name} ({auc:.3f})",
+            **_roc_style(name, color, color == BLUE),
         )
     ax.plot([0, 100], [0, 100], color=LIGHT, lw=1)
     ax.set(
@@ -148,6 +200,6 @@ def roc_figure(
         ylim=(0, 100),
         title="ROC curve (AUC)",
     )
-    ax.legend(frameon=False, loc="lower right")
+    ax.legend(loc="lower right")
     fig.tight_layout()
     return fig

@@ -12,6 +12,8 @@ from math import exp, isfinite, log
 from numbers import Real
 from statistics import NormalDist
 
+from .records import check_keys
+
 # %% ../nbs/23_point_in_time.ipynb #53fbca89
 _NORMAL = NormalDist()
 
@@ -74,16 +76,6 @@ def basel_capital(
     return loss * (1 + (maturity - 2.5) * slope) / (1 - 1.5 * slope)
 
 # %% ../nbs/23_point_in_time.ipynb #df0bbae8
-def _require_keys(content: dict, keys: tuple[str, ...], what: str) -> None:
-    "Refuse a missing or an unknown key, by name."
-    missing = [key for key in keys if key not in content]
-    if missing:
-        raise ValueError(f"{what} lacks {', '.join(missing)}")
-    unknown = [str(key) for key in content if key not in keys]
-    if unknown:
-        raise ValueError(f"{what} has unknown keys: {', '.join(unknown)}")
-
-
 def _is_finite(value) -> bool:
     return isinstance(value, Real) and isfinite(value)
 
@@ -106,7 +98,7 @@ class Scenario:
     @classmethod
     def from_dict(cls, content: dict) -> "Scenario":
         "Read a scenario of macro.json; raises `ValueError`."
-        _require_keys(content, _SCENARIO_KEYS, "a scenario")
+        check_keys(content, _SCENARIO_KEYS, "a scenario")
         return cls(
             factor=content["facteur"],
             label_fr=content["libelle"],
@@ -152,7 +144,7 @@ class Scenarios:
     @classmethod
     def from_dict(cls, content: dict) -> "Scenarios":
         "Read the content of macro.json; raises `ValueError`."
-        _require_keys(content, _SCENARIOS_KEYS, "macro.json")
+        check_keys(content, _SCENARIOS_KEYS, "macro.json")
         scenarios = {}
         for name, scenario in content["scenarios"].items():
             scenarios[name] = Scenario.from_dict(scenario)

@@ -10,9 +10,10 @@ __all__ = ['PORTION', 'CreditRisk', 'credit_risk_of', 'Atypicality', 'atypicalit
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from .strongest import StrongestOf
 from pydantic_core import to_json
 
-from .additive import StrongestOf, probability
+from .additive import probability
 from .artifacts import canonical
 from .contract import BadRequest, Result, dossier_from_json, dossier_to_json
 from .decision import Cutoffs, cutoffs, points, rating, recommendation

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from .records import Record
+from .strongest import interpolate, interpolate_many
 
-from .additive import interpolate, interpolate_many
+from .records import Record
 
 # %% ../nbs/14a_uncertainty.ipynb #b683d4f1
 class Arithmetic(NamedTuple):

@@ -12,7 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from .additive import AdditiveModel, StrongestOf
+from .strongest import StrongestOf
+
+from .additive import AdditiveModel
 from .artifacts import ArtifactError, current_version, read_version
 from .decision import Scorecard, scorecard
 from .point_in_time import Scenarios

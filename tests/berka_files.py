@@ -78,7 +78,8 @@ ROWS = {
         (1, "1993-01-01", 596.3, -200.0, 1500.0, 1200.0, 5),
         # no movement
         (1, "1993-02-01", 300.0, 300.0, 0.0, 0.0, 0),
-        # 30 days at 300; on the 31st the fee follows the interest, whatever the file's order: 9 290.80 over 31 days
+        # 30 days at 300; on the 31st the fee follows the interest, whatever the file's order:
+        # 9 290.80 over 31 days
         (1, "1993-03-01", 299.7, 290.8, 5.4, 14.6, 0),
         # April of account 1 ends on the 10th: not whole
         (2, "1993-02-01", 700.0, 700.0, 700.0, 0.0, 0),
@@ -96,8 +97,13 @@ ROWS = {
 COLUMNS = {
     "clients": "client_id, date_naissance, sexe, departement",
     "comptes": "compte_id, client_id, type_compte, date_ouverture, solde",
-    "releves_mensuels": "compte_id, mois, solde_moyen, solde_min, total_credits, total_debits, jours_decouvert",
-    "demandes_de_pret": "demande_id, client_id, date_demande, montant, duree_mois, mensualite, decision, statut_pret, date_statut",
+    "releves_mensuels": (
+        "compte_id, mois, solde_moyen, solde_min, total_credits, total_debits, jours_decouvert"
+    ),
+    "demandes_de_pret": (
+        "demande_id, client_id, date_demande, montant, duree_mois, mensualite, decision, "
+        "statut_pret, date_statut"
+    ),
 }
 UNKNOWN = {  # columns of which Berka knows nothing
     "clients": (
@@ -176,7 +182,8 @@ def write_synthetic(
         months, amount = rng.choice((12, 24, 36)), rng.randint(20, 200) * 1_000
         bad = rng.random() < (0.6 if balance < 3 * amount / months else 0.06)
         out["loan.asc"].append(
-            f'{4_000 + n};{n};{granted:{short}};{amount};{months};{amount / months:.2f};"{"B" if bad else "A"}"'
+            f"{4_000 + n};{n};{granted:{short}};{amount};{months};{amount / months:.2f};"
+            f'"{"B" if bad else "A"}"'
         )
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A private MariaDB: an ordinary child process on a temporary data directory, gone when the block ends."""
+"""A private MariaDB: a child process on a temporary data directory, gone when the block ends."""
 
 import os
 import secrets
@@ -15,11 +15,14 @@ from pathlib import Path
 
 import pymysql
 
-MISSING = "{} was not found: the database tests run on a real MariaDB. Install it with `apt-get install mariadb-server`, then run `make test` again"
+MISSING = (
+    "{} was not found: the database tests run on a real MariaDB. "
+    "Install it with `apt-get install mariadb-server`, then run `make test` again"
+)
 
 
 def _program(name):
-    "The path of a program of MariaDB; Debian keeps the server where an ordinary user does not look."
+    "The path of a program of MariaDB; Debian keeps the server outside of an ordinary PATH."
     path = shutil.which(
         name, path=os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/usr/libexec"
     )
@@ -133,7 +136,7 @@ def private_mariadb(
     directory = Path(tempfile.mkdtemp(prefix="mariadb-"))
     process = None
     try:
-        me = ["--user=root"] if os.getuid() == 0 else []
+        user = ["--user=root"] if os.getuid() == 0 else []
         # small files: a fresh server in about two seconds
         sizes = [
             "--innodb-log-file-size=32M",
@@ -148,7 +151,7 @@ def private_mariadb(
                 "--auth-root-authentication-method=normal",
                 "--skip-test-db",
                 *sizes,
-                *me,
+                *user,
             ],
             capture_output=True,
             text=True,
@@ -169,7 +172,7 @@ def private_mariadb(
             "--skip-name-resolve",
             "--innodb-flush-log-at-trx-commit=0",
             *sizes,
-            *me,
+            *user,
             *options,
         ]
         process = _start(command, directory)

@@ -5,8 +5,8 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+from credit_risk.strongest import StrongestOf
 
-from credit_risk.additive import StrongestOf
 from credit_risk.anomaly import AnomalyDetector
 from credit_risk.detection import INJECTED, detection_metrics, inject
 from credit_risk.frames import check_trainable, prepare

@@ -1,4 +1,8 @@
-"""The simulated bank: one seed, one bank, wherever it is made and kept; the truth apart; a load that is killed leaves nothing."""
+"""The simulated bank.
+
+One seed is one bank, wherever it is made and kept. The truth is kept apart. A load that is killed
+leaves nothing.
+"""
 
 import os
 import random
@@ -12,18 +16,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from credit_risk.outcomes import true_probability
+from credit_risk.population import KINDS
 from scipy.stats import binomtest
 
-from credit_risk.bank import (
-    BLOCK_SIZE,
-    KINDS,
-    create_bank,
-    digest,
-    read_truth,
-    simulate,
-    true_probability,
-    truth_path,
-)
+from credit_risk.bank import BLOCK_SIZE, create_bank, digest, read_truth, simulate, truth_path
 from credit_risk.contract import BANK_ONLY, FIELDS, disagreements
 from credit_risk.database import TABLES, all_dossiers, connect, dossier_of_client, is_empty, migrate
 from credit_risk.economy import FIRST_MONTH, LAST_DAY
@@ -104,34 +101,29 @@ def test_another_seed_is_another_bank(made):
 
 
 def _plain(value):
-    return (
-        value.isoformat()
-        if isinstance(value, date)
-        else value
-        if value is None or isinstance(value, str | int)
-        else float(value)
-    )
+    "A value as SQLite holds it."
+    if isinstance(value, date):
+        return value.isoformat()
+    if value is None or isinstance(value, str | int):
+        return value
+    return float(value)
+
+
+def _sorted_rows(rows):
+    "Rows as plain values, in the order of their keys."
+    return sorted((tuple(map(_plain, row)) for row in rows), key=lambda row: row[:2])
 
 
 def test_both_databases_give_back_what_was_simulated(loaded):
     block = next(simulate(CLIENTS, SEED))
     for table in TABLES:
-        columns = tuple(block.tables[table])
-        simulated = sorted(
-            (tuple(map(_plain, row)) for row in block.rows(table)), key=lambda row: row[:2]
-        )
+        columns = ", ".join(block.tables[table])
+        simulated = _sorted_rows(block.rows(table))
         for name, (engine, _) in loaded.items():
             with engine.connect() as c:
-                kept = [
-                    tuple(map(_plain, row))
-                    for row in c.exec_driver_sql(
-                        f"select {', '.join(columns)} from {table} order by 1, 2"
-                    )
-                ]
-            assert len(kept) > 1_000 and kept == sorted(simulated, key=lambda row: row[:2]), (
-                table,
-                name,
-            )
+                kept = _sorted_rows(c.exec_driver_sql(f"select {columns} from {table}"))
+            assert len(kept) > 1_000, (table, name)
+            assert kept == simulated, (table, name)
     for name, (_, path) in loaded.items():
         with closing(sqlite3.connect(path)) as c:
             assert list(c.execute("select * from verite order by 1")) == list(
@@ -145,6 +137,19 @@ def test_both_databases_give_the_same_dossiers_to_the_last_bit(loaded):
         with engine.connect() as c:
             read[name] = [repr(pair) for pair in all_dossiers(c)]  # the repr of a float is exact
     assert len(read["sqlite"]) > CLIENTS and read["sqlite"] == read["mariadb"]
+
+
+OF_EVERY_CLIENT = (
+    "solde_moyen_3m",
+    "solde_moyen_12m",
+    "credits_moyens_12m",
+    "jours_decouvert_12m",
+    "nb_rejets_12m",
+)
+
+
+def _months_between(first, last):
+    return 12 * (last.year - first.year) + last.month - first.month
 
 
 @pytest.mark.parametrize("name", ["sqlite", "mariadb"])
@@ -164,20 +169,9 @@ def test_every_client_can_be_scored_today(loaded, name):
         )
         for client in random.Random(0).sample(range(1, CLIENTS + 1), 250):
             facts = dossier_of_client(c, client, demande)
-            since = date.fromisoformat(str(opened[client]))
-            assert facts["nb_releves_12m"] == min(
-                12, 12 * (today.year - since.year) + today.month - since.month
-            ), client
-            assert None not in (
-                facts[k]
-                for k in (
-                    "solde_moyen_3m",
-                    "solde_moyen_12m",
-                    "credits_moyens_12m",
-                    "jours_decouvert_12m",
-                    "nb_rejets_12m",
-                )
-            ), client
+            months = _months_between(date.fromisoformat(str(opened[client])), today)
+            assert facts["nb_releves_12m"] == min(12, months), client
+            assert None not in [facts[name] for name in OF_EVERY_CLIENT], client
             assert (facts["epargne"] is not None) == (client in savers)
             assert not disagreements(facts, today)
 
@@ -185,12 +179,14 @@ def test_every_client_can_be_scored_today(loaded, name):
 # what the bank holds
 
 
-def test_the_bank_obeys_the_contract(loaded, dossiers):
+def test_no_dossier_disagrees_with_itself(dossiers):
     for facts in dossiers:
-        assert not disagreements({k: facts[k] for k in FIELDS}, LAST_DAY.item()), facts[
-            "demande_id"
-        ]
-    ranged, coded = 0, 0
+        dossier = {name: facts[name] for name in FIELDS}
+        assert not disagreements(dossier, LAST_DAY.item()), facts["demande_id"]
+
+
+def test_the_dossiers_hold_the_ranges_and_codes_of_the_contract(dossiers):
+    ranged = coded = 0
     for name, f in FIELDS.items():
         known = [d[name] for d in dossiers if d[name] is not None]
         assert known, name
@@ -203,18 +199,17 @@ def test_the_bank_obeys_the_contract(loaded, dossiers):
         if f.required:
             assert len(known) == len(dossiers), name
     assert ranged > 25 and coded == 5
+
+
+def test_the_outcomes_hold_the_ranges_and_codes_of_the_contract(loaded):
     with loaded["sqlite"][0].connect() as c:
         for f in BANK_ONLY:
-            known = set(
-                c.exec_driver_sql(
-                    f"select distinct {f.name} from {f.table} where {f.name} is not null"
-                ).scalars()
-            )
-            assert (
-                known == set(f.categories)
-                if f.categories
-                else f.low <= min(known) and max(known) <= f.high
-            ), f.name
+            distinct = f"select distinct {f.name} from {f.table} where {f.name} is not null"
+            known = set(c.exec_driver_sql(distinct).scalars())
+            if f.categories:
+                assert known == set(f.categories), f.name
+            else:
+                assert f.low <= min(known) and max(known) <= f.high, f.name
 
 
 def test_dates_are_those_of_the_bank(dossiers):
@@ -228,11 +223,7 @@ def test_dates_are_those_of_the_bank(dossiers):
 def test_statements_before_an_application_have_no_hole(dossiers):
     asked = {d["demande_id"]: d for d in dossiers}
     for d in asked.values():
-        months = (
-            12 * (d["date_demande"].year - d["date_ouverture"].year)
-            + d["date_demande"].month
-            - d["date_ouverture"].month
-        )
+        months = _months_between(d["date_ouverture"], d["date_demande"])
         assert d["nb_releves_12m"] == min(12, months), d["demande_id"]
 
 
@@ -264,68 +255,51 @@ def test_the_truth_is_not_in_the_bank(loaded):
 # what the truth says
 
 
+# facts that may be unknown to the true probability too, or do not enter it
+NOT_NEEDED = {
+    *("date_embauche", "epargne", "mois_depuis_rejet", "taux_annuel", "decouvert_autorise"),
+    *("solde_moyen_3m", "solde_moyen_12m", "solde_min_12m", "solde_max_12m"),
+    *("credits_moyens_12m", "debits_moyens_12m", "jours_decouvert_12m", "jours_decouvert_3m"),
+    *("nb_rejets_12m", "nb_rejets_3m"),
+}
+WITHOUT_JOB = ("retraite", "etudiant", "sans_emploi")
+DTYPES = {"date": "datetime64[D]", "category": object}
+
+
+def _is_complete(dossier):
+    "Whether everything that the true probability needs is known."
+    if any(dossier[name] is None for name in FIELDS if name not in NOT_NEEDED):
+        return False
+    return bool(dossier["date_embauche"]) or dossier["statut_emploi"] in WITHOUT_JOB
+
+
 def test_the_truth_follows_from_the_dossiers(loaded, dossiers):
-    "What is neither missing, mistyped nor falsified in a dossier gives back the very probability from which its outcome was drawn."
+    "An honest and complete dossier gives the probability from which its outcome was drawn."
     truth = read_truth(loaded["sqlite"][1]).set_index("demande_id")
     honest = truth.index[truth.type_anomalie.isna() & truth.champs_sales.isna()]
-    needed = [
-        k
-        for k in FIELDS
-        if k
-        not in (
-            "date_embauche",
-            "epargne",
-            "mois_depuis_rejet",
-            "taux_annuel",
-            "decouvert_autorise",
-            "solde_moyen_3m",
-            "solde_moyen_12m",
-            "solde_min_12m",
-            "solde_max_12m",
-            "credits_moyens_12m",
-            "debits_moyens_12m",
-            "jours_decouvert_12m",
-            "jours_decouvert_3m",
-            "nb_rejets_12m",
-            "nb_rejets_3m",
-        )
-    ]
-    works = lambda d: d["statut_emploi"] not in ("retraite", "etudiant", "sans_emploi")
-    whole = [
-        d
-        for d in dossiers
-        if d["demande_id"] in set(honest)
-        and None not in (d[k] for k in needed)
-        and (d["date_embauche"] or not works(d))
-    ]
-    assert len(whole) > 1_200
+    known = [d for d in dossiers if d["demande_id"] in set(honest) and _is_complete(d)]
+    assert len(known) > 1_200
     arrays = {
-        k: np.array(
-            [d[k] for d in whole],
-            dtype="datetime64[D]"
-            if f.kind == "date"
-            else object
-            if f.kind == "category"
-            else float,
-        )
-        for k, f in FIELDS.items()
+        name: np.array([d[name] for d in known], dtype=DTYPES.get(field.kind, float))
+        for name, field in FIELDS.items()
     }
-    np.testing.assert_array_equal(
-        true_probability(arrays), truth.pd_vraie[[d["demande_id"] for d in whole]]
-    )
+    drawn = truth.pd_vraie[[d["demande_id"] for d in known]]
+    np.testing.assert_array_equal(true_probability(arrays), drawn)
 
 
 def test_the_oracle_is_calibrated():
-    "Defaults of all loans that would have ended by now: as many as the truth announces, overall and by fifth."
+    "Of the loans that must have ended, as many defaulted as the truth predicts, in each fifth."
     p, y = [], []
     for block in simulate(6 * BLOCK_SIZE, SEED):
         d = block.tables["demandes_de_pret"]
         # 84 months is the longest term: every loan of these years has ended
         old = (d["decision"] == "acceptee") & (d["date_demande"] < np.datetime64("2017-09-01"))
-        assert (d["statut_pret"][old] != None).all()  # noqa: E711, elementwise
+        status = d["statut_pret"][old]
+        assert set(status) == {"Défaut", "Remboursé"}
         p.append(block.truth["pd_vraie"][old])
-        y.append(d["statut_pret"][old] == "Défaut")
-    p, y = np.concatenate(p), np.concatenate(y).astype(int)
+        y.append(status == "Défaut")
+    p = np.concatenate(p)
+    y = np.concatenate(y).astype(int)
     fifth = np.searchsorted(np.quantile(p, [0.2, 0.4, 0.6, 0.8]), p)
     for part in (p >= 0, *(fifth == k for k in range(5))):
         # six intervals at 99.8 % hold together 99 times in 100

@@ -1,4 +1,7 @@
-"""The import of the PKDD'99 bank: what it writes, what it refuses, and that a refusal leaves no trace."""
+"""The import of the PKDD'99 bank.
+
+What it writes, what it refuses, and that a refusal leaves no trace.
+"""
 
 from datetime import date
 from decimal import Decimal
@@ -115,7 +118,7 @@ def test_variants_of_the_files_give_the_same_bank(tmp_path, sqlite_url, variant)
     assert everything(sqlite_url) == ROWS
 
 
-# name: file, old text, new text, line of the error (None: the whole file), what the message must say
+# name: file, old text, new text, line of the error (None: the whole file), part of the message
 DAMAGE = {
     "unknown status": (
         "loan.asc",
@@ -446,7 +449,10 @@ def test_other_bytes_than_text_are_refused(tmp_path, file):
 
 
 def _reads_well(file, line):
-    "A cut that leaves every column that is read as it was, or shorter by digits of a number of no fixed length: without its line end, the line looks whole."
+    """Whether a line that was cut looks whole without its line end.
+
+    The cut leaves every column as it was, or shortens a number of no fixed length.
+    """
     if line.count(";") < len(FORMAT[file]) - 1:
         return False
     return (

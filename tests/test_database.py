@@ -1,4 +1,7 @@
-"""The bank's rules on SQLite and on a real MariaDB: integrity, migration, point in time, one answer from both, loads that are killed."""
+"""The rules of the bank on SQLite and on a real MariaDB.
+
+Integrity, migration, point in time, the same answer from both, and loads that are killed.
+"""
 
 import os
 import random
@@ -466,87 +469,110 @@ def _contents(engine):
 # a bank drawn at random: nothing in it is believable, everything in it is allowed
 
 
+class Draw:
+    "Random values of a bank."
+
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+
+    def day(self, first, last):
+        return first + timedelta(self.random.randrange((last - first).days + 1))
+
+    def text_day(self, first, last):
+        return self.day(first, last).isoformat()
+
+    def maybe(self, value, share=0.1):
+        "The value, or None for a share of the rows."
+        return None if self.random.random() < share else value
+
+    def money(self, low, high):
+        return self.random.randrange(100 * low, 100 * high) / 100
+
+    def code(self, field):
+        return self.random.choice(FIELDS[field].categories)
+
+
+def _client_row(draw, client):
+    return (
+        client,
+        draw.text_day(date(1940, 1, 1), date(1990, 1, 1)),
+        draw.maybe(draw.random.choice("FH")),
+        draw.maybe(draw.code("situation_familiale")),
+        draw.maybe(draw.random.randrange(5)),
+        draw.maybe(draw.code("statut_logement")),
+        draw.maybe(draw.code("statut_emploi")),
+        draw.maybe(draw.text_day(date(1991, 1, 1), date(2014, 1, 1))),
+        draw.maybe(draw.money(0, 9000)),
+        draw.maybe(draw.money(0, 3000)),
+        draw.maybe(f"{draw.random.randrange(1, 96):02d}"),
+    )
+
+
+def _account_row(draw, client, compte, opened):
+    return (
+        compte,
+        client,
+        draw.random.choice(("courant", "courant", "epargne")),
+        opened.isoformat(),
+        draw.maybe(draw.money(-500, 9000)),
+        draw.maybe(draw.money(0, 2000)),
+    )
+
+
+def _statement_row(draw, compte, month):
+    low, above = draw.money(-2000, 6000), draw.money(0, 3000)
+    return (
+        compte,
+        f"{month // 12}-{month % 12 + 1:02d}-01",
+        draw.maybe(round(low + above, 2)),
+        draw.maybe(low),
+        draw.maybe(draw.money(0, 5000)),
+        draw.maybe(draw.money(0, 5000)),
+        draw.maybe(draw.random.randrange(29)),
+        draw.maybe(draw.random.choice((0, 0, 0, 1, 4))),
+    )
+
+
+def _application_row(draw, client, number):
+    asked = draw.day(date(2015, 1, 1), date(2020, 12, 31))
+    decision = draw.maybe(draw.random.choice(("acceptee", "acceptee", "refusee")))
+    status = None
+    if decision == "acceptee":
+        status = draw.maybe(draw.random.choice(("Remboursé", "Défaut")), 0.3)
+    return (
+        100 * client + number,
+        client,
+        asked.isoformat(),
+        draw.money(100, 50000),
+        draw.random.randrange(6, 85),
+        draw.maybe(draw.random.randrange(500, 12000) / 1000),
+        draw.maybe(draw.money(10, 900)),
+        draw.maybe(draw.code("objet")),
+        draw.maybe(draw.code("canal")),
+        decision,
+        status,
+        status and draw.text_day(asked, asked + timedelta(900)),
+    )
+
+
 def random_bank(
     seed: int,  # of the draw
     clients: int,  # how many
 ) -> dict:  # table: (columns, rows)
     "Rows of every table, with gaps, missing values and several loans a client."
-    draw, tables = (
-        random.Random(seed),
-        {table: [] for table in VALID if table not in OF_THE_SERVICE},
-    )
-    day = lambda first, last: first + timedelta(draw.randrange((last - first).days + 1))
-    maybe = lambda value, share=0.1: None if draw.random() < share else value
-    money = lambda low, high: draw.randrange(100 * low, 100 * high) / 100
+    draw = Draw(seed)
+    tables = {table: [] for table in VALID if table not in OF_THE_SERVICE}
     for client in range(1, clients + 1):
-        tables["clients"].append(
-            (
-                client,
-                day(date(1940, 1, 1), date(1990, 1, 1)).isoformat(),
-                maybe(draw.choice("FH")),
-                maybe(draw.choice(FIELDS["situation_familiale"].categories)),
-                maybe(draw.randrange(5)),
-                maybe(draw.choice(FIELDS["statut_logement"].categories)),
-                maybe(draw.choice(FIELDS["statut_emploi"].categories)),
-                maybe(day(date(1991, 1, 1), date(2014, 1, 1)).isoformat()),
-                maybe(money(0, 9000)),
-                maybe(money(0, 3000)),
-                maybe(f"{draw.randrange(1, 96):02d}"),
-            )
-        )
-        for number in range(draw.randrange(4)):
-            compte, opened = (
-                100 * client + 10 * number + 10,
-                day(date(2014, 1, 1), date(2019, 6, 1)),
-            )
-            tables["comptes"].append(
-                (
-                    compte,
-                    client,
-                    draw.choice(("courant", "courant", "epargne")),
-                    opened.isoformat(),
-                    maybe(money(-500, 9000)),
-                    maybe(money(0, 2000)),
-                )
-            )
+        tables["clients"].append(_client_row(draw, client))
+        for number in range(draw.random.randrange(4)):
+            compte = 100 * client + 10 * number + 10
+            opened = draw.day(date(2014, 1, 1), date(2019, 6, 1))
+            tables["comptes"].append(_account_row(draw, client, compte, opened))
             for month in range(12 * opened.year + opened.month - 1, 12 * 2021):
-                if draw.random() < 0.05:
-                    continue
-                low, up = money(-2000, 6000), money(0, 3000)
-                tables["releves_mensuels"].append(
-                    (
-                        compte,
-                        f"{month // 12}-{month % 12 + 1:02d}-01",
-                        maybe(round(low + up, 2)),
-                        maybe(low),
-                        maybe(money(0, 5000)),
-                        maybe(money(0, 5000)),
-                        maybe(draw.randrange(29)),
-                        maybe(draw.choice((0, 0, 0, 1, 4))),
-                    )
-                )
-        for number in range(draw.randrange(1, 8)):
-            asked = day(date(2015, 1, 1), date(2020, 12, 31))
-            decision = maybe(draw.choice(("acceptee", "acceptee", "refusee")))
-            status = (
-                maybe(draw.choice(("Remboursé", "Défaut")), 0.3) if decision == "acceptee" else None
-            )
-            tables["demandes_de_pret"].append(
-                (
-                    100 * client + number,
-                    client,
-                    asked.isoformat(),
-                    money(100, 50000),
-                    draw.randrange(6, 85),
-                    maybe(draw.randrange(500, 12000) / 1000),
-                    maybe(money(10, 900)),
-                    maybe(draw.choice(FIELDS["objet"].categories)),
-                    maybe(draw.choice(FIELDS["canal"].categories)),
-                    decision,
-                    status,
-                    status and day(asked, asked + timedelta(900)).isoformat(),
-                )
-            )
+                if draw.random.random() >= 0.05:
+                    tables["releves_mensuels"].append(_statement_row(draw, compte, month))
+        for number in range(draw.random.randrange(1, 8)):
+            tables["demandes_de_pret"].append(_application_row(draw, client, number))
     return {table: (tuple(VALID[table]), rows) for table, rows in tables.items()}
 
 
@@ -625,7 +651,7 @@ EXTREME = dict(
 
 
 def plant_the_future(c, client, day):
-    "What the bank may learn of a client on the day of an application or later, at its most extreme, in every table."
+    "Extreme facts that the bank learns on the day of an application or later, in every table."
     sets = ", ".join(f"{name} = {value}" for name, value in EXTREME.items())
     accounts = (
         c.exec_driver_sql(f"select compte_id from comptes where client_id = {client}")
@@ -655,7 +681,8 @@ def plant_the_future(c, client, day):
     c.exec_driver_sql(f"update comptes set solde = -9999999 where client_id = {client}")
     for account in accounts:
         c.exec_driver_sql(
-            f"update releves_mensuels set {sets} where compte_id = {account} and mois >= '{_month(day, 0)}'"
+            f"update releves_mensuels set {sets} "
+            f"where compte_id = {account} and mois >= '{_month(day, 0)}'"
         )
         there = {
             str(m)
@@ -690,7 +717,8 @@ def plant_the_future(c, client, day):
             ),
         )
     c.exec_driver_sql(
-        f"update demandes_de_pret set statut_pret = 'Défaut', date_statut = '{day}' where client_id = {client} and decision = 'acceptee' "
+        f"update demandes_de_pret set statut_pret = 'Défaut', date_statut = '{day}' "
+        f"where client_id = {client} and decision = 'acceptee' "
         f"and date_demande <= '{day}' and (date_statut is null or date_statut >= '{day}')"
     )
 
@@ -845,7 +873,8 @@ def test_twins_are_other_clients_of_this_month_or_the_last(bank):
             for client in (1, 6)
             for day in (date(2020, 2, 1), date(2020, 3, 15), date(2020, 3, 16), date(2020, 5, 1))
         }
-    # client 2 counts once; 3 is too early in March, 7 not yet there on the day itself; 6 has no income to compare
+    # client 2 counts once; 3 is too early in March, 7 is not there yet on the day itself;
+    # 6 has no income to compare
     assert seen == {
         (1, "2020-02-01"): 1,
         (1, "2020-03-15"): 1,
@@ -887,7 +916,8 @@ def test_the_rows_that_a_request_reads_are_those_of_one_client(loaded):
     with loaded["mariadb"].connect() as c:
         whole = c.exec_driver_sql("select count(*) from releves_mensuels").scalar()
         most = c.exec_driver_sql(
-            "select max(n) from (select count(*) as n from comptes join releves_mensuels using (compte_id) group by client_id) as each_client"
+            "select max(n) from (select count(*) as n from comptes join releves_mensuels "
+            "using (compte_id) group by client_id) as each_client"
         ).scalar()
         for client in (7, 77, 277):
             read = analyzed(
@@ -917,17 +947,18 @@ def test_a_server_that_is_not_mariadb_is_refused(scheme):
 @pytest.mark.parametrize("name", ["sqlite", "mariadb"])
 def test_a_bank_read_whole_says_which_loans_can_teach(loaded, name):
     with loaded[name].connect() as c:
+        # without this, no loan is older than all that run
         c.exec_driver_sql(
-            "delete from demandes_de_pret where decision = 'acceptee' and statut_pret is null and date_demande < '2020-06-01'"
-        )  # or no loan is older than all that run
-        (facts, outcomes), rows = read_applications(c), list(all_dossiers(c))
+            "delete from demandes_de_pret where decision = 'acceptee' "
+            "and statut_pret is null and date_demande < '2020-06-01'"
+        )
+        facts, outcomes = read_applications(c)
+        rows = list(all_dossiers(c))
         c.rollback()
-    assert facts == [d for d, _ in rows] and [
-        {k: v for k, v in o.items() if k != "matured"} for o in outcomes
-    ] == [o for _, o in rows]
-    assert [o["matured"] for o in outcomes] == matured([d | o for d, o in rows]) and {
-        o["matured"] for o in outcomes
-    } == {True, False}
+    flags = [outcome.pop("matured") for outcome in outcomes]
+    assert list(zip(facts, outcomes, strict=True)) == rows
+    assert flags == matured([dossier | outcome for dossier, outcome in rows])
+    assert set(flags) == {True, False}
 
 
 @pytest.mark.parametrize("name", ["sqlite", "mariadb"])
@@ -960,8 +991,11 @@ KILLED = """
 import itertools, sys, time
 from credit_risk.database import connect, empty_bank, insert_rows
 with empty_bank(connect(sys.argv[1])) as c:
-    insert_rows(c, 'clients', ('client_id', 'date_naissance'), ((i, '1980-01-01') for i in range(1, 60_001)))
-    insert_rows(c, 'comptes', ('compte_id', 'client_id', 'type_compte', 'date_ouverture'), ((i, i, 'courant', '2010-01-01') for i in range(1, 20_001)))
+    clients = ((i, '1980-01-01') for i in range(1, 60_001))
+    insert_rows(c, 'clients', ('client_id', 'date_naissance'), clients)
+    accounts = ((i, i, 'courant', '2010-01-01') for i in range(1, 20_001))
+    columns = ('compte_id', 'client_id', 'type_compte', 'date_ouverture')
+    insert_rows(c, 'comptes', columns, accounts)
     print(c.exec_driver_sql('select count(*) from clients').scalar(), flush=True)
     time.sleep(600)
 """

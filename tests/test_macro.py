@@ -1,9 +1,12 @@
-"""The economy beside the score: the one-factor model, the satellites, the open sources, and a scenario from the command line to an answer."""
+"""The economy beside the score: the one-factor model, the satellites, the open sources, the report,
+and a scenario from the command line to an answer."""
 
+import ast
 import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +14,30 @@ import pandas as pd
 import pytest
 from service import ROOT, Service, environment, running
 
-from credit_risk import macro
 from credit_risk.artifacts import ArtifactError, current_version, read_version
 from credit_risk.contract import EXAMPLE
-from credit_risk.point_in_time import basel_capital, conditional_probability, systematic_factor
+from credit_risk.credit_loss import credit_loss, default_timing, reverse_stress
+from credit_risk.cycle import asset_correlation, vasicek
+from credit_risk.point_in_time import (
+    Scenario,
+    Scenarios,
+    basel_capital,
+    conditional_probability,
+    systematic_factor,
+    under_scenario,
+)
+from credit_risk.satellite import (
+    Specification,
+    fit_satellite,
+    log_odds,
+    recursive_choice,
+    rolling_origin,
+    spurious_share,
+)
+from credit_risk.scenarios import HORIZON, scenario_part, scenarios
+from credit_risk.series import COLUMNS, SourceUnreachable, fetch, fetch_or_offline, offline
+
+# ---- the one-factor model
 
 # Basel Committee, June 2006, annex 5: illustrative risk weights, LGD 45 %, maturity 2.5 years, in %
 ANNEX_5 = {
@@ -32,25 +55,32 @@ ANNEX_5 = {
 
 @pytest.mark.parametrize("kind,p", ANNEX_5)
 def test_the_one_factor_model_gives_the_published_risk_weights(kind, p):
-    assert 100 * 12.5 * basel_capital(p, 0.45, kind) == pytest.approx(ANNEX_5[kind, p], abs=0.01)
+    risk_weight = 100 * 12.5 * basel_capital(p, 0.45, kind)
+    assert risk_weight == pytest.approx(ANNEX_5[kind, p], abs=0.01)
 
 
+@pytest.mark.parametrize("z", [-5, 0, 5])
 @pytest.mark.parametrize("p", [0, 1e-12, 0.01, 0.5, 1 - 1e-12, 1])
-def test_without_correlation_the_economy_has_no_effect(p):
-    assert all(conditional_probability(p, 0, z) == p for z in (-5, 0, 5))
+def test_without_correlation_the_economy_has_no_effect(p, z):
+    assert conditional_probability(p, 0, z) == p
 
 
-def test_certain_outcomes_stay_certain_and_the_middle_is_known():
-    for rho in (0.01, 0.3, 0.99):
-        assert conditional_probability(0, rho, -4) == 0 and conditional_probability(1, rho, 4) == 1
-        assert (
-            conditional_probability(1e-9, rho, 0) < 1e-6
-            and conditional_probability(1 - 1e-9, rho, 0) > 1 - 1e-6
-        )
+@pytest.mark.parametrize("rho", [0.01, 0.3, 0.99])
+def test_certain_outcomes_stay_certain(rho):
+    assert conditional_probability(0, rho, -4) == 0
+    assert conditional_probability(1, rho, 4) == 1
+    assert conditional_probability(1e-9, rho, 0) < 1e-6
+    assert conditional_probability(1 - 1e-9, rho, 0) > 1 - 1e-6
+
+
+def test_the_median_economy_is_better_than_the_mean_because_bad_years_weigh_more():
+    assert conditional_probability(0.02, 0.2, 0) < 0.02
     assert conditional_probability(0.5, 0.2, 0) == pytest.approx(
         0.5
-    )  # the one probability that the median economy leaves alone
-    assert conditional_probability(0.02, 0.2, 0) < 0.02  # bad years weigh more than good ones
+    )  # the one that it leaves alone
+
+
+def test_a_worse_economy_gives_a_higher_probability():
     worse = [conditional_probability(0.02, 0.2, z) for z in (3, 1, 0, -1, -3)]
     assert worse == sorted(worse)
 
@@ -59,10 +89,21 @@ def test_certain_outcomes_stay_certain_and_the_middle_is_known():
 def test_the_mean_over_all_economies_is_the_probability_through_the_cycle(p, rho):
     z = np.linspace(-9, 9, 20_001)
     density = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
-    assert (macro.vasicek(p, rho, z) * density).sum() * (z[1] - z[0]) == pytest.approx(p, abs=1e-7)
-    assert macro.vasicek(p, rho, -1.3) == pytest.approx(
-        conditional_probability(p, rho, -1.3), abs=1e-12
-    )
+    mean = (vasicek(p, rho, z) * density).sum() * (z[1] - z[0])
+    assert mean == pytest.approx(p, abs=1e-7)
+
+
+def test_the_model_for_arrays_and_the_one_for_the_service_agree():
+    rng = np.random.default_rng(0)
+    p = np.r_[rng.random(300), 10 ** -rng.uniform(1, 12, 100)]
+    rho = rng.uniform(1e-4, 0.9, 400)
+    z = rng.normal(0, 3, 400)
+    alone = [conditional_probability(*row) for row in zip(p, rho, z, strict=True)]
+    assert vasicek(p, rho, z) == pytest.approx(alone, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("p,rho", [(0.01, 0.03), (0.2, 0.12), (0.6, 0.4)])
+def test_the_factor_of_a_rate_is_the_inverse_of_the_model(p, rho):
     assert systematic_factor(conditional_probability(p, rho, -1.3), p, rho) == pytest.approx(-1.3)
 
 
@@ -72,136 +113,256 @@ def test_values_that_mean_nothing_are_refused(p, rho):
         conditional_probability(p, rho, 0)
 
 
+def test_the_model_of_the_service_needs_the_standard_library_only():
+    tree = ast.parse((ROOT / "credit_risk" / "point_in_time.py").read_text("utf-8"))
+    imported = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.partition(".")[0] for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            imported.add("a module of the library" if node.level else node.module.partition(".")[0])
+    assert imported <= sys.stdlib_module_names
+
+
+# ---- the content of macro.json
+
+
+@pytest.fixture(scope="module")
+def example_scenarios():
+    severe = Scenario(-2.5, "récession grave", "severe recession", "example", (5.0, 10.0), 0.11)
+    mild = replace(severe, factor=0.5, label_fr="reprise", label_en="recovery")
+    return Scenarios(0.03, 0.02, 0.05, 40, 6, (5.0, -1.0), {"mild": mild, "severe": severe})
+
+
+def test_scenarios_are_read_as_they_were_written(example_scenarios):
+    content = json.loads(json.dumps(example_scenarios.to_dict()))
+    assert Scenarios.from_dict(content) == example_scenarios
+    assert Scenarios.from_dict(content).to_dict() == content
+
+
+def test_a_missing_key_of_the_scenarios_is_named(example_scenarios):
+    for key in example_scenarios.to_dict():
+        content = example_scenarios.to_dict()
+        del content[key]
+        with pytest.raises(ValueError, match=f"macro.json lacks {key}"):
+            Scenarios.from_dict(content)
+
+
+def test_a_missing_key_of_a_scenario_is_named(example_scenarios):
+    for key in example_scenarios.to_dict()["scenarios"]["severe"]:
+        content = example_scenarios.to_dict()
+        del content["scenarios"]["severe"][key]
+        with pytest.raises(ValueError, match=f"lacks {key}"):
+            Scenarios.from_dict(content)
+
+
+def test_an_unknown_key_is_named(example_scenarios):
+    content = example_scenarios.to_dict()
+    with pytest.raises(ValueError, match="unknown keys: poids"):
+        Scenarios.from_dict(content | {"poids": 1})
+    content["scenarios"]["mild"]["pente"] = 1
+    with pytest.raises(ValueError, match="unknown keys: pente"):
+        Scenarios.from_dict(content)
+
+
+@pytest.mark.parametrize("correlation", [-0.1, 1, float("nan"), "0.1", None])
+def test_a_correlation_that_means_nothing_is_refused(example_scenarios, correlation):
+    with pytest.raises(ValueError, match="correlation must be"):
+        Scenarios.from_dict(example_scenarios.to_dict() | {"correlation": correlation})
+
+
+@pytest.mark.parametrize("factor", [float("nan"), float("inf"), "-2", None])
+def test_a_factor_that_is_no_number_is_refused(example_scenarios, factor):
+    content = example_scenarios.to_dict()
+    content["scenarios"]["severe"]["facteur"] = factor
+    with pytest.raises(ValueError, match="facteur must be"):
+        Scenarios.from_dict(content)
+
+
+def test_the_answer_under_a_scenario_names_what_it_rests_on(example_scenarios):
+    assert under_scenario(0.05, example_scenarios, "severe") == {
+        "scenario": "severe",
+        "probabilite_defaut": conditional_probability(0.05, 0.03, -2.5),
+        "facteur": -2.5,
+        "correlation": 0.03,
+        "libelle": "récession grave",
+        "label": "severe recession",
+        "source": "example",
+    }
+
+
 # ---- satellites
 
 
 @pytest.fixture(scope="module")
 def world():
     "A rate that unemployment drives by a known amount, and nothing else."
-    rng, quarters = np.random.default_rng(1), pd.period_range("1970Q1", periods=180, freq="Q")
+    rng = np.random.default_rng(1)
+    quarters = pd.period_range("1970Q1", periods=180, freq="Q")
     change = pd.Series(0.4 * rng.standard_normal(180), quarters)
     y = pd.Series(-3 + (0.3 * change + 0.02 * rng.standard_normal(180)).cumsum(), quarters)
-    return y, pd.DataFrame(
-        {"unemployment": change, "growth": rng.standard_normal(180)}, index=quarters
-    )
+    X = pd.DataFrame({"unemployment": change, "growth": rng.standard_normal(180)}, index=quarters)
+    return y, X
 
 
-def test_a_known_driver_is_recovered_and_followed(world):
-    fitted = macro.fit_satellite(*world, macro.Specification(("unemployment",), lags=1, momentum=0))
-    assert fitted.fit.params["unemployment, lag 0"] == pytest.approx(0.3, abs=0.02)
-    path = pd.DataFrame(
-        {"unemployment": [1.0, 1.0, 0.0]}, index=pd.period_range("2015Q1", periods=3, freq="Q")
-    )
-    end = macro.log_odds(fitted.project(path).iloc[-1])
+@pytest.fixture(scope="module")
+def satellite(world):
+    return fit_satellite(*world, Specification(("unemployment",), lags=1, momentum=0))
+
+
+@pytest.fixture(scope="module")
+def two_point_rise():
+    quarters = pd.period_range("2015Q1", periods=3, freq="Q")
+    return pd.DataFrame({"unemployment": [1.0, 1.0, 0.0]}, index=quarters)
+
+
+def test_a_known_driver_is_recovered(satellite):
+    assert satellite.fit.params["unemployment, lag 0"] == pytest.approx(0.3, abs=0.02)
+
+
+def test_a_path_is_followed_to_its_end(world, satellite, two_point_rise):
+    end = log_odds(satellite.project(two_point_rise).iloc[-1])
     assert end - world[0].iloc[-1] == pytest.approx(0.6, abs=0.06)
-    bands = fitted.intervals(path, draws=100)
-    assert (bands.low < bands.middle).all() and (bands.middle < bands.high).all()
+
+
+def test_the_interval_of_a_path_holds_its_middle(satellite, two_point_rise):
+    bands = satellite.intervals(two_point_rise, draws=100)
+    assert (bands.low < bands.middle).all()
+    assert (bands.middle < bands.high).all()
 
 
 def test_a_forecast_knows_nothing_later_than_its_origin(world):
     y, X = world
-    spec, until = macro.Specification(("unemployment",)), "2005Q4"
-    before = macro.rolling_origin(y, X, spec, 4, "2000Q1", until)
-    spoilt, spoilt_X = y.copy(), X.copy()
-    spoilt.loc["2005Q1":] += 5
-    spoilt_X.loc["2005Q1":] = 9
-    after = macro.rolling_origin(spoilt, spoilt_X, spec, 4, "2000Q1", until)
-    assert np.array_equal(before.forecast, after.forecast)  # the origin of 2005Q4 is 2004Q4
+    specification = Specification(("unemployment",))
+    before = rolling_origin(y, X, specification, 4, "2000Q1", "2005Q4")
+    changed_y, changed_X = y.copy(), X.copy()
+    changed_y.loc["2005Q1":] += 5  # the origin of the last forecast, 2005Q4, is 2004Q4
+    changed_X.loc["2005Q1":] = 9
+    after = rolling_origin(changed_y, changed_X, specification, 4, "2000Q1", "2005Q4")
+    assert np.array_equal(before.forecast, after.forecast)
     assert not np.array_equal(before.actual, after.actual)
 
 
 def test_the_choice_at_an_origin_uses_past_errors_only(world):
-    runs = {
-        s.name: macro.rolling_origin(*world, s, 2, "1985Q1", "2010Q4")
-        for s in (
-            macro.Specification(),
-            macro.Specification(("growth",)),
-            macro.Specification(("unemployment",)),
-        )
-    }
-    chosen = macro.recursive_choice(runs, 2, "1995Q1")
-    late = {n: f.copy() for n, f in runs.items()}
-    for f in late.values():
-        f.loc["2004Q1":, "forecast"] = 50.0
-    again = macro.recursive_choice(late, 2, "1995Q1")
-    assert chosen.chosen.loc[:"2005Q1"].equals(again.chosen.loc[:"2005Q1"])
+    candidates = [Specification(), Specification(("growth",)), Specification(("unemployment",))]
+    runs = {c.name: rolling_origin(*world, c, 2, "1985Q1", "2010Q4") for c in candidates}
+    chosen = recursive_choice(runs, 2, "1995Q1").chosen
+    changed = {name: forecasts.copy() for name, forecasts in runs.items()}
+    for forecasts in changed.values():
+        forecasts.loc["2004Q1":, "forecast"] = 50.0
+    again = recursive_choice(changed, 2, "1995Q1").chosen
+    assert chosen.loc[:"2005Q1"].equals(again.loc[:"2005Q1"])
 
 
 def test_independent_walks_look_related_in_levels_only():
-    levels, changes = macro.spurious_share(100, 150)
-    assert levels > 0.5 and changes < 0.15
+    levels, changes = spurious_share(100, 150)
+    assert levels > 0.5
+    assert changes < 0.15
 
 
-def test_correlation_is_found_where_it_is_and_not_where_it_is_not():
+# ---- the cycle, the scenarios and the losses
+
+
+@pytest.fixture(scope="module")
+def cohorts():
+    "Loans of 60 quarters, their probabilities, and the economy of each quarter."
     rng = np.random.default_rng(3)
-    z, cohort, p = rng.standard_normal(60), np.repeat(np.arange(60), 300), rng.beta(1.5, 15, 18_000)
-    there = macro.asset_correlation(
-        p, (rng.random(18_000) < macro.vasicek(p, 0.05, z[cohort])).astype(int), cohort
-    )
-    nowhere = macro.asset_correlation(p, (rng.random(18_000) < p).astype(int), cohort)
-    assert there["low"] < 0.05 < there["high"] and there["p_none"] < 1e-6
-    assert nowhere["low"] == 0 and nowhere["p_none"] > 0.01
+    z = rng.standard_normal(60)
+    return rng, z, np.repeat(np.arange(60), 300), rng.beta(1.5, 15, 18_000)
 
 
-def test_losses_rise_with_the_scenario_and_the_reverse_test_finds_the_limit():
-    rng = np.random.default_rng(0)
-    book = pd.DataFrame(
-        dict(
-            p=rng.beta(1.5, 20, 500),
-            montant=9_000.0,
-            taux_annuel=5.0,
-            duree_mois=48,
-            age=rng.integers(1, 40, 500),
-        )
-    )
-    timing = macro.default_timing(rng.beta(1.5, 2.5, 800))
-    loans, table = macro.credit_loss(
-        book, timing, 0.05, {"base": 0.5, "adverse": -1.0, "severe": -2.5}
-    )
-    assert (
-        table.loss.is_monotonic_increasing
-        and set(loans.stage) <= {1, 2}
-        and (loans.owed <= 9_000).all()
-    )
-    loss = lambda u: macro.credit_loss(book, timing, 0.05, {"x": 5 - u}, {"x": 1.0})[1].loss["x"]
-    limit = loss(7.5)
-    assert macro.reverse_stress(loss, limit, 5) == pytest.approx(7.5, abs=0.05)
-    assert macro.reverse_stress(loss, 1e12, 5) is None
+def test_correlation_is_found_where_it_is(cohorts):
+    rng, z, cohort, p = cohorts
+    default = rng.random(len(p)) < vasicek(p, 0.05, z[cohort])
+    found = asset_correlation(p, default.astype(int), cohort)
+    assert found.low < 0.05 < found.high
+    assert found.p_none < 1e-6
+
+
+def test_correlation_is_not_found_where_it_is_not(cohorts):
+    rng, _, cohort, p = cohorts
+    found = asset_correlation(p, (rng.random(len(p)) < p).astype(int), cohort)
+    assert found.low == 0
+    assert found.p_none > 0.01
 
 
 def test_without_the_published_file_the_scenario_says_that_it_is_stylised(tmp_path):
-    paths = macro.scenarios(4.1, tmp_path)
-    assert paths["severe"]["source"].startswith("stylised") and max(
-        paths["severe"]["unemployment"]
-    ) == pytest.approx(10)
-    assert all(len(s["unemployment"]) == macro.HORIZON for s in paths.values())
+    severe = scenarios(4.1, tmp_path)["severe"]
+    assert severe.source.startswith("stylised")
+    assert max(severe.unemployment) == pytest.approx(10)
+
+
+def test_every_scenario_has_the_same_number_of_quarters(tmp_path):
+    lengths = {len(path.unemployment) for path in scenarios(4.1, tmp_path).values()}
+    assert lengths == {HORIZON}
+
+
+@pytest.mark.parametrize(
+    "cohort,known_from,says",
+    [
+        (pd.period_range("2000Q1", periods=8, freq="Q"), "2000Q1", "at least 12 are needed"),
+        (pd.period_range("2000Q1", periods=16, freq="Q"), "2001Q1", "not known for 2000Q1"),
+    ],
+)
+def test_loans_that_cannot_tell_an_economy_are_refused(tmp_path, cohort, known_from, says):
+    quarters = pd.period_range(known_from, "2010Q4", freq="Q")
+    with pytest.raises(ValueError, match=says):
+        scenario_part(None, None, cohort, pd.Series(5.0, quarters), tmp_path)
+
+
+@pytest.fixture(scope="module")
+def book():
+    rng = np.random.default_rng(0)
+    loans = pd.DataFrame(
+        {
+            "p": rng.beta(1.5, 20, 500),
+            "montant": 9_000.0,
+            "taux_annuel": 5.0,
+            "duree_mois": 48,
+            "age": rng.integers(1, 40, 500),
+        }
+    )
+    return loans, default_timing(rng.beta(1.5, 2.5, 800))
+
+
+def test_losses_rise_with_the_scenario(book):
+    economies = {"base": 0.5, "adverse": -1.0, "severe": -2.5}
+    loans, by_scenario = credit_loss(*book, 0.05, economies)
+    assert by_scenario.loss.is_monotonic_increasing
+    assert set(loans.stage) <= {1, 2}
+    assert (loans.owed <= 9_000).all()
+
+
+def test_the_reverse_test_finds_the_limit(book):
+    def loss(unemployment):
+        return credit_loss(*book, 0.05, {"x": 5 - unemployment}, {"x": 1.0})[1].loss["x"]
+
+    assert reverse_stress(loss, loss(7.5), 5) == pytest.approx(7.5, abs=0.05)
+    assert reverse_stress(loss, 1e12, 5) is None
 
 
 # ---- sources
 
 
 def test_the_offline_series_need_no_file_and_no_network(tmp_path):
-    frame = macro.offline(tmp_path)
-    assert list(frame) == macro.COLUMNS and {
-        "unemployment",
-        "real_gdp",
-        "inflation",
-        "policy_rate",
-        "credit_spread",
-    } <= set(frame.series)
-    assert frame.value.notna().all() and frame.vintage.notna().all()
+    frame = offline(tmp_path)
+    expected = {"unemployment", "real_gdp", "inflation", "policy_rate", "credit_spread"}
+    assert list(frame) == COLUMNS
+    assert expected <= set(frame.series)
+    assert frame.value.notna().all()
+    assert frame.vintage.notna().all()
 
 
 class Alfred:
     "What fredapi gives: a first release and its revision."
 
-    calls = 0
+    def __init__(self):
+        self.calls = 0
 
     def get_series(self, code):
-        Alfred.calls += 1
-        return pd.Series(
-            [5.0, 5.4, np.nan], pd.to_datetime(["2008-01-01", "2008-02-01", "2008-03-01"])
-        )
+        self.calls += 1
+        days = pd.to_datetime(["2008-01-01", "2008-02-01", "2008-03-01"])
+        return pd.Series([5.0, 5.4, np.nan], days)
 
     def get_series_as_of_date(self, code, day):
         rows = pd.DataFrame(
@@ -214,29 +375,37 @@ class Alfred:
         return rows[rows.realtime_start <= day]
 
 
-def test_a_vintage_is_what_was_known_on_the_day():
-    early = macro.fetch("unemployment", as_of="2008-02-15", client=Alfred())
-    late = macro.fetch("unemployment", as_of="2008-03-15", client=Alfred())
-    assert list(early.value) == [4.9] and list(late.value) == [4.8, 5.1]
-    assert set(early.vintage) == {pd.Timestamp("2008-02-15")}
+@pytest.mark.parametrize("day,known", [("2008-02-15", [4.9]), ("2008-03-15", [4.8, 5.1])])
+def test_a_vintage_is_what_was_known_on_the_day(day, known):
+    rows = fetch("unemployment", as_of=day, client=Alfred())
+    assert list(rows.value) == known
+    assert set(rows.vintage) == {pd.Timestamp(day)}
 
 
 def test_what_was_read_today_is_not_asked_again(tmp_path):
-    Alfred.calls = 0
-    first, second = (macro.fetch("unemployment", cache=tmp_path, client=Alfred()) for _ in range(2))
-    assert (
-        Alfred.calls == 1
-        and first.value.tolist() == second.value.tolist()
-        and list(second) == macro.COLUMNS
-    )
+    client = Alfred()
+    first = fetch("unemployment", cache=tmp_path, client=client)
+    second = fetch("unemployment", cache=tmp_path, client=client)
+    assert client.calls == 1
+    assert first.value.tolist() == second.value.tolist()
+    assert list(second) == COLUMNS
 
 
 SDMX = """<?xml version="1.0" encoding="UTF-8"?>
-<message:GenericData xmlns:message="http://www.sdmx.org/resources/sdmxml/schemas/v2_1/message" xmlns:generic="http://www.sdmx.org/resources/sdmxml/schemas/v2_1/data/generic" xmlns:common="http://www.sdmx.org/resources/sdmxml/schemas/v2_1/common">
-<message:Header><message:ID>x</message:ID><message:Test>false</message:Test><message:Prepared>2026-11-01T10:00:00</message:Prepared><message:Sender id="ECB"/>
-<message:Structure structureID="ECB_FM" dimensionAtObservation="TIME_PERIOD"><common:Structure><URN>urn:sdmx:org.sdmx.infomodel.datastructure.DataStructure=ECB:ECB_FMD2(1.0)</URN></common:Structure></message:Structure></message:Header>
-<message:DataSet action="Replace" structureRef="ECB_FM"><generic:Series><generic:SeriesKey><generic:Value id="FREQ" value="M"/><generic:Value id="REF_AREA" value="U2"/></generic:SeriesKey>
-<generic:Obs><generic:ObsDimension value="2023-01"/><generic:ObsValue value="2.0"/></generic:Obs><generic:Obs><generic:ObsDimension value="2023-02"/><generic:ObsValue value="2.5"/></generic:Obs></generic:Series></message:DataSet></message:GenericData>"""
+<message:GenericData
+ xmlns:message="http://www.sdmx.org/resources/sdmxml/schemas/v2_1/message"
+ xmlns:generic="http://www.sdmx.org/resources/sdmxml/schemas/v2_1/data/generic"
+ xmlns:common="http://www.sdmx.org/resources/sdmxml/schemas/v2_1/common">
+<message:Header><message:ID>x</message:ID><message:Test>false</message:Test>
+<message:Prepared>2026-11-01T10:00:00</message:Prepared><message:Sender id="ECB"/>
+<message:Structure structureID="ECB_FM" dimensionAtObservation="TIME_PERIOD"><common:Structure>
+<URN>urn:sdmx:org.sdmx.infomodel.datastructure.DataStructure=ECB:ECB_FMD2(1.0)</URN>
+</common:Structure></message:Structure></message:Header>
+<message:DataSet action="Replace" structureRef="ECB_FM"><generic:Series><generic:SeriesKey>
+<generic:Value id="FREQ" value="M"/><generic:Value id="REF_AREA" value="U2"/></generic:SeriesKey>
+<generic:Obs><generic:ObsDimension value="2023-01"/><generic:ObsValue value="2.0"/></generic:Obs>
+<generic:Obs><generic:ObsDimension value="2023-02"/><generic:ObsValue value="2.5"/></generic:Obs>
+</generic:Series></message:DataSet></message:GenericData>"""
 
 
 def test_an_answer_of_the_ecb_takes_the_common_shape(tmp_path):
@@ -249,35 +418,36 @@ def test_an_answer_of_the_ecb_takes_the_common_shape(tmp_path):
             assert (kind, flow, key) == ("data", "FM", "D.U2.EUR.4F.KR.DFR.LEV")
             return sdmx.read_sdmx(tmp_path / "answer.xml")
 
-    rows = macro.fetch("policy_rate", "ecb", client=Ecb())
-    assert (
-        list(rows.value) == [2.0, 2.5]
-        and list(rows.date.dt.strftime("%Y-%m")) == ["2023-01", "2023-02"]
-        and list(rows) == macro.COLUMNS
-    )
+    rows = fetch("policy_rate", "ecb", client=Ecb())
+    assert list(rows.value) == [2.0, 2.5]
+    assert list(rows.date.dt.strftime("%Y-%m")) == ["2023-01", "2023-02"]
+    assert list(rows) == COLUMNS
 
 
 class NoNetwork:
     def get_series(self, code):
         raise ConnectionRefusedError("no route")
 
-    def get(self, *a, **k):
+    def get(self, *args, **options):
         raise ConnectionResetError("no route")
 
 
-def test_an_unreachable_source_is_said_and_the_offline_series_of_the_same_country_stands_in(
-    tmp_path,
-):
-    rows, said = macro.fetch_or_offline("unemployment", client=NoNetwork(), data_dir=tmp_path)
-    assert len(rows) > 100 and "cannot be reached" in said and "offline values" in said
-    with pytest.raises(macro.SourceUnreachable, match="US series"):
-        macro.fetch_or_offline("unemployment", "insee", client=NoNetwork())
+def test_the_offline_series_takes_over_with_a_notice(tmp_path):
+    rows, notice = fetch_or_offline("unemployment", client=NoNetwork(), data_dir=tmp_path)
+    assert len(rows) > 100
+    assert "cannot be reached" in notice
+    assert "offline values" in notice
+
+
+def test_no_series_of_another_country_takes_over(tmp_path):
+    with pytest.raises(SourceUnreachable, match="US series"):
+        fetch_or_offline("unemployment", "insee", client=NoNetwork(), data_dir=tmp_path)
 
 
 def test_a_missing_key_says_where_it_goes(monkeypatch):
     monkeypatch.delenv("FRED_API_KEY", raising=False)
-    with pytest.raises(macro.SourceUnreachable, match="FRED_API_KEY"):
-        macro.fetch("unemployment")
+    with pytest.raises(SourceUnreachable, match="FRED_API_KEY"):
+        fetch("unemployment")
 
 
 # ---- from the command line to an answer
@@ -288,17 +458,11 @@ def with_scenarios(trained, tmp_path_factory) -> Path:
     "A copy of the small bank and its models, to which the command has added scenarios."
     directory = tmp_path_factory.mktemp("scenarios")
     shutil.copytree(trained, directory, dirs_exist_ok=True)
+    command = [sys.executable, "-c", "from credit_risk.cli import main; main()", "add-scenarios"]
+    command += ["--database-url", f"sqlite:///{directory}/bank.db"]
+    command += ["--artifacts", str(directory / "artifacts")]
     done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "from credit_risk.cli import main; main()",
-            "add-scenarios",
-            "--database-url",
-            f"sqlite:///{directory}/bank.db",
-            "--artifacts",
-            str(directory / "artifacts"),
-        ],
+        command,
         capture_output=True,
         text=True,
         timeout=300,
@@ -309,44 +473,72 @@ def with_scenarios(trained, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def versions(trained, with_scenarios) -> tuple[dict, dict]:
+    "The version before the command, and the one after it."
+    before, after = (
+        read_version(directory / "artifacts", current_version(directory / "artifacts"))
+        for directory in (trained, with_scenarios)
+    )
+    return before, after
+
+
+@pytest.fixture(scope="module")
 def served(with_scenarios):
     with running(with_scenarios) as service:
         yield service
 
 
-def test_the_command_makes_a_new_version_of_the_same_models(trained, with_scenarios):
-    old, new = (
-        read_version(d / "artifacts", current_version(d / "artifacts"))
-        for d in (trained, with_scenarios)
-    )
-    assert (
-        new["scorer"] == old["scorer"] and new["anomaly"] == old["anomaly"] and "macro" not in old
-    )
-    assert {"base", "adverse", "severe"} <= set(new["macro"]["scenarios"]) and (
-        with_scenarios / "artifacts" / new["manifest"]["version"] / "runs" / "scenarios.html"
-    ).exists()
+def test_the_command_makes_a_new_version_of_the_same_models(versions):
+    before, after = versions
+    assert after["scorer"] == before["scorer"]
+    assert after["anomaly"] == before["anomaly"]
+    assert "macro" not in before
 
 
-def test_a_scenario_is_answered_beside_the_score_and_changes_nothing_of_it(served: Service):
-    plain, severe = served.score(EXAMPLE), served.score(EXAMPLE | {"scenario": "severe"})
-    assert plain.status == severe.status == 200 and "point_in_time" not in plain.json
+def test_the_new_version_holds_the_scenarios_and_the_run_that_made_them(versions, with_scenarios):
+    _, after = versions
+    runs = with_scenarios / "artifacts" / after["manifest"]["version"] / "runs"
+    assert {"base", "adverse", "severe"} <= set(Scenarios.from_dict(after["macro"]).scenarios)
+    assert (runs / "scenarios.html").exists()
+
+
+@pytest.fixture(scope="module")
+def plain(served: Service):
+    "The answer to the example without a scenario."
+    return served.score(EXAMPLE)
+
+
+@pytest.fixture(scope="module")
+def severe(served: Service):
+    "The answer to the example under the severe scenario."
+    return served.score(EXAMPLE | {"scenario": "severe"})
+
+
+def test_a_scenario_is_answered_beside_the_score(plain, severe):
     point = severe.json["point_in_time"]
-    assert point["scenario"] == "severe" and point["probabilite_defaut"] == conditional_probability(
+    expected = conditional_probability(
         plain.json["probabilite_defaut"], point["correlation"], point["facteur"]
     )
-    assert {k: v for k, v in severe.json.items() if k not in ("decision_id", "point_in_time")} == {
-        k: v for k, v in plain.json.items() if k != "decision_id"
-    }
+    assert severe.status == 200
+    assert point["scenario"] == "severe"
+    assert point["probabilite_defaut"] == expected
 
 
-def test_without_a_scenario_the_bytes_are_those_of_the_version_without(
-    service: Service, served: Service
-):
-    a, b = (s.score(EXAMPLE) for s in (service, served))
-    blank = lambda answer: answer.body.replace(answer.json["decision_id"].encode(), b"").replace(
-        answer.json["modele"]["version"].encode(), b""
-    )
-    assert blank(a) == blank(b)
+def test_a_scenario_changes_nothing_of_the_score(plain, severe):
+    rest = dict(severe.json)
+    del rest["decision_id"], rest["point_in_time"]
+    without = dict(plain.json)
+    del without["decision_id"]
+    assert plain.status == 200
+    assert rest == without
+
+
+def test_without_a_scenario_the_bytes_are_those_of_the_version_without(service: Service, plain):
+    def without_names(answer):
+        body = answer.body.replace(answer.json["decision_id"].encode(), b"")
+        return body.replace(answer.json["modele"]["version"].encode(), b"")
+
+    assert without_names(service.score(EXAMPLE)) == without_names(plain)
 
 
 @pytest.mark.parametrize(
@@ -360,64 +552,168 @@ def test_without_a_scenario_the_bytes_are_those_of_the_version_without(
 )
 def test_a_scenario_that_is_not_held_is_refused_by_name(served: Service, scenario, fix):
     answer = served.score(EXAMPLE | {"scenario": scenario})
-    assert answer.status == 422 and [
-        (e["pointer"], fix in e["detail"]) for e in answer.json["errors"]
-    ] == [("/scenario", True)]
+    (error,) = answer.json["errors"]
+    assert answer.status == 422
+    assert error["pointer"] == "/scenario"
+    assert fix in error["detail"]
 
 
 def test_a_version_without_scenarios_says_how_to_get_them(service: Service):
     answer = service.score(EXAMPLE | {"scenario": "severe"})
-    assert answer.status == 422 and "add-scenarios" in answer.json["errors"][0]["detail"]
+    assert answer.status == 422
+    assert "add-scenarios" in answer.json["errors"][0]["detail"]
+
+
+def test_a_version_without_scenarios_answers_a_request_without_one(service: Service):
     assert service.score(EXAMPLE | {"scenario": None}).status == 200
 
 
 def test_a_client_of_the_bank_has_a_scenario_too(served: Service):
-    answer = served.score({"client_id": 1, "demande": EXAMPLE["demande"], "scenario": "adverse"})
-    assert answer.status == 200 and answer.json["point_in_time"]["scenario"] == "adverse"
+    body = {"client_id": 1, "demande": EXAMPLE["demande"], "scenario": "adverse"}
+    answer = served.score(body)
+    assert answer.status == 200
+    assert answer.json["point_in_time"]["scenario"] == "adverse"
 
 
-def test_the_readiness_covers_the_scenarios_and_a_changed_one_is_refused(
-    with_scenarios, served: Service, tmp_path
-):
+def test_the_readiness_covers_the_scenarios(versions, served: Service):
+    _, after = versions
+    covered = {row["scenario"] for row in after["manifest"]["golden"] if "scenario" in row}
+    assert covered >= {"base", "adverse", "severe"}
     assert served.request("GET", "/readyz").status == 200
+
+
+@pytest.fixture
+def copied_version(with_scenarios, tmp_path):
+    "A version with scenarios, to be damaged."
     artifacts = shutil.copytree(with_scenarios / "artifacts", tmp_path / "artifacts")
-    version = current_version(artifacts)
-    rows = [
-        row for row in read_version(artifacts, version)["manifest"]["golden"] if "scenario" in row
-    ]
-    assert {row["scenario"] for row in rows} >= {"base", "adverse", "severe"}
+    return artifacts, current_version(artifacts)
+
+
+def test_a_changed_scenario_is_refused(copied_version):
+    artifacts, version = copied_version
     path = artifacts / version / "macro.json"
-    path.write_text(
-        path.read_text("utf-8").replace('"correlation":0.', '"correlation":0.1', 1), "utf-8"
-    )
+    changed = path.read_text("utf-8").replace('"correlation":0.', '"correlation":0.1', 1)
+    path.write_text(changed, "utf-8")
     with pytest.raises(ArtifactError, match="macro.json does not match"):
         read_version(artifacts, version)
-    path.unlink()
+
+
+def test_a_lost_scenario_file_is_refused(copied_version):
+    artifacts, version = copied_version
+    (artifacts / version / "macro.json").unlink()
     with pytest.raises(ArtifactError, match="macro.json cannot be read"):
         read_version(artifacts, version)
 
 
 # ---- the report
 
+SMALL = {"clients": 4_000, "effort": 0.1, "first_refit": 2021, "network": False}
+FIGURES = 7  # without the folder of public data
 
-def test_the_numbers_of_the_report_are_those_of_its_run():
-    numbers = json.loads((ROOT / "nbs" / "data" / "macro_report.json").read_text("utf-8"))
-    notebook = json.loads((ROOT / "nbs" / "runs" / "macro_report.ipynb").read_text("utf-8"))
-    code = [c for c in notebook["cells"] if c["cell_type"] == "code"]
-    assert all(c["execution_count"] for c in code if "".join(c["source"]).strip()) or not any(
-        c["execution_count"] for c in code
-    )  # nbdev_clean may take the counts
-    printed = "".join(
-        "".join(o.get("text", "")) for o in code[-1]["outputs"] if o["output_type"] == "stream"
+
+def run_report(folder: Path, **parameters):
+    "Execute the report with papermill; the executed notebook."
+    import papermill
+
+    return papermill.execute_notebook(
+        ROOT / "nbs" / "runs" / "macro_report.ipynb",
+        folder / "report.ipynb",
+        SMALL | parameters,
+        progress_bar=False,
     )
-    assert json.loads(printed) == numbers
-    shown = "".join(
-        "".join(o["data"].get("text/markdown", ""))
-        for c in code
-        for o in c["outputs"]
-        if "data" in o
-    )
-    assert (
-        f"{numbers['level_ratio']:.1f} times" in shown
-        and f"{numbers['bank_reverse']:.1f} % unemployment" in shown
-    )
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    "The report on a small bank, without public data and network: its numbers and its cells."
+    folder = tmp_path_factory.mktemp("report")
+    results = folder / "numbers.json"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MPLBACKEND", raising=False)  # figures are outputs of the cells
+        patch.setenv("PYTHONPATH", str(ROOT))
+        notebook = run_report(folder, data_dir=str(folder / "absent"), results=str(results))
+    return json.loads(results.read_text("utf-8")), notebook.cells
+
+
+def outputs_of(cells, kind: str) -> list[str]:
+    "Every output of one kind, in the order of the page."
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    return [output["data"][kind] for output in outputs if kind in output.get("data", {})]
+
+
+def test_every_figure_of_the_report_is_drawn(report):
+    assert len(outputs_of(report[1], "image/png")) == FIGURES
+
+
+def test_every_probability_and_share_of_the_report_lies_between_0_and_1(report):
+    numbers, _ = report
+    prefixes = ("auc_", "predicted_", "true_", "pit_", "ecl_", "rho", "p_", "book_", "worst_")
+    shares = {name: v for name, v in numbers.items() if name.startswith(prefixes)}
+    del shares["book_millions"]
+    assert len(shares) > 30
+    assert all(0 <= share <= 1 for share in shares.values())
+
+
+def test_every_interval_of_the_report_holds_its_estimate(report):
+    numbers, _ = report
+    estimated = ("auc_recession", "level_ratio", "shortfall_share", "rho", "ecl_base", "ecl_severe")
+    for name in estimated:
+        stem = name.removesuffix("_share")
+        assert numbers[f"{stem}_low"] <= numbers[name] <= numbers[f"{stem}_high"], name
+
+
+def test_in_the_recession_of_the_report_the_level_breaks_and_the_ranking_does_not(report):
+    numbers, _ = report
+    assert numbers["level_ratio_low"] > 1.2
+    assert numbers["auc_recession"] > 0.5
+    assert numbers["auc_expansion"] > 0.6
+
+
+def test_correlated_defaults_have_a_worse_year_than_independent_ones(report):
+    numbers, _ = report
+    assert numbers["mean_year"] < numbers["worst_independent"] < numbers["worst_basel"]
+
+
+def test_levels_mislead_more_often_than_changes_in_the_report(report):
+    assert report[0]["spurious_levels"] > 0.5
+
+
+def test_the_summary_shows_the_numbers_that_the_report_writes(report):
+    numbers, cells = report
+    summary = next(text for text in outputs_of(cells, "text/markdown") if "head of credit" in text)
+    for name, shown in {
+        "level_ratio": "{:.1f} times",
+        "auc_recession": "its AUC is {:.2f} ",
+        "rho": "asset correlation {:.3f} ",
+        "level_overlay": "to {:.2f} in the recession",
+        "without_2023": "{:.0f} with neither",
+        "overlay_path_2023": "{:.0f} with the overlay on the path",
+    }.items():
+        assert shown.format(numbers[name]) in summary, name
+
+
+def test_the_report_says_which_parts_it_leaves_out(report):
+    text = "\n".join(outputs_of(report[1], "text/markdown"))
+    for absent in ("The panel of 13 US banks is not present", "delinquency series are not present"):
+        assert absent in text
+    assert "The open sources were not asked" in text
+
+
+def test_the_report_shows_no_warning(report):
+    streams = [o for cell in report[1] for o in cell.get("outputs", []) if "name" in o]
+    assert streams == []
+
+
+@pytest.mark.parametrize(
+    "wrong,says",
+    [
+        ({"clients": 500}, "too few loans"),
+        ({"effort": 0}, "effort must be"),
+        ({"first_refit": 2022}, "first_refit must be"),
+    ],
+)
+def test_the_report_refuses_parameters_that_cannot_work(tmp_path, wrong, says):
+    from papermill.exceptions import PapermillExecutionError
+
+    with pytest.raises(PapermillExecutionError, match=says):
+        run_report(tmp_path, **wrong)

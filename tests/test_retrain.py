@@ -20,14 +20,7 @@ import pytest
 from berka_files import REAL, write_synthetic
 from service import children, running, until
 
-from credit_risk.artifacts import (
-    FILES,
-    current_version,
-    digest,
-    promotions,
-    read_version,
-    versions,
-)
+from credit_risk.artifacts import FILES, current_version, digest, promotions, read_version, versions
 from credit_risk.bank import create_bank
 from credit_risk.contract import EXAMPLE, Result
 from credit_risk.database import ROOT, connect
