@@ -5,11 +5,11 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
-from credit_risk.strongest import StrongestOf
 
 from credit_risk.anomaly import AnomalyDetector
 from credit_risk.detection import INJECTED, detection_metrics, inject
 from credit_risk.frames import check_trainable, prepare
+from credit_risk.strongest import StrongestOf
 
 UNTRAINABLE = [
     ("1 rows are too few", lambda X: X.head(1)),

@@ -16,14 +16,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from credit_risk.outcomes import true_probability
-from credit_risk.population import KINDS
 from scipy.stats import binomtest
 
 from credit_risk.bank import BLOCK_SIZE, create_bank, digest, read_truth, simulate, truth_path
 from credit_risk.contract import BANK_ONLY, FIELDS, disagreements
 from credit_risk.database import TABLES, all_dossiers, connect, dossier_of_client, is_empty, migrate
 from credit_risk.economy import FIRST_MONTH, LAST_DAY
+from credit_risk.outcomes import true_probability
+from credit_risk.population import KINDS
 
 CLIENTS, SEED = 1_500, 5
 
