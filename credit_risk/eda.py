@@ -153,7 +153,7 @@ def label(
         return f"{title}, {unit}"
     return title
 
-# %% ../nbs/13_eda.ipynb #6ac2ce2c
+# %% ../nbs/13_eda.ipynb #d90fc0fa
 def _short_title(name):
     "A title on lines that fit a panel."
     return fill(title_of(name), 32)
@@ -192,7 +192,7 @@ def _known(book, names):
             known.append(name)
     return known
 
-# %% ../nbs/13_eda.ipynb #58800cd9
+# %% ../nbs/13_eda.ipynb #79d1b732
 def _draw_few_values(ax, x):
     "A bar for each value of a number that takes few."
     share = x.value_counts(normalize=True).sort_index()
@@ -233,7 +233,7 @@ def _draw_codes(ax, x, name):
     ax.set_xlabel("applications, %")
     ax.grid(axis="y", visible=False)
 
-
+# %% ../nbs/13_eda.ipynb #2608723a
 @styled
 def distributions(
     book: pd.DataFrame,  # see `book_of`
@@ -252,7 +252,7 @@ def distributions(
     fig.tight_layout()
     return fig
 
-# %% ../nbs/13_eda.ipynb #96aa3506
+# %% ../nbs/13_eda.ipynb #968542a3
 _BAR_DAYS = {"Q": 80, "Y": 330, "M": 27}  # width of a bar
 _FATES = ["repaid", "defaulted", "running or open", "refused"]
 
@@ -305,7 +305,7 @@ def _draw_counts(ax, middle, counts, width):
     ax.legend(ncol=4, loc="upper left")
     ax.grid(axis="x", visible=False)
 
-# %% ../nbs/13_eda.ipynb #053f3946
+# %% ../nbs/13_eda.ipynb #9e32c9cc
 def _draw_rates(ax, middle, rates, mean):
     "Default rates with their intervals, hollow points where few loans have matured, the mean."
     ax.fill_between(
@@ -377,7 +377,7 @@ def through_time(
     fig.tight_layout()
     return fig
 
-# %% ../nbs/13_eda.ipynb #8c319422
+# %% ../nbs/13_eda.ipynb #3f05c2de
 def _month(dates):
     "Months since the year 0."
     return 12 * dates.dt.year + dates.dt.month
@@ -404,7 +404,7 @@ def _vintages(loans, last_month):
             curves[year] = _vintage(granted, last_month)
     return curves
 
-
+# %% ../nbs/13_eda.ipynb #77d7706c
 @styled
 def vintages(
     book: pd.DataFrame,  # see `book_of`
@@ -440,7 +440,7 @@ def vintages(
     fig.tight_layout()
     return fig
 
-# %% ../nbs/13_eda.ipynb #5ac31de5
+# %% ../nbs/13_eda.ipynb #4bbcaba7
 def _inner_quantiles(x, parts):
     "The ends between parts of equal size."
     shares = np.linspace(0, 1, parts + 1)
@@ -460,7 +460,7 @@ def _edges(x, bins, whole):
     edges = np.r_[-np.inf, kept, np.inf]
     return np.unique(np.floor(edges)) if whole else edges
 
-
+# %% ../nbs/13_eda.ipynb #508ecf66
 def _number(value):
     "A number as the name of a group shows it."
     if abs(value) >= 100 or float(value).is_integer():
@@ -506,7 +506,7 @@ def _groups(x, name, bins):
     order = _group_names(x, edges, whole)
     return pd.cut(x, edges, labels=order).astype(object), order
 
-# %% ../nbs/13_eda.ipynb #22611e54
+# %% ../nbs/13_eda.ipynb #36de4bbe
 def default_table(
     book: pd.DataFrame,  # see `book_of`
     name: str,  # field of the contract
@@ -529,7 +529,7 @@ def default_table(
     table["bas"], table["haut"] = jeffreys(table.defauts, table.n)
     return table.rename_axis(name)
 
-# %% ../nbs/13_eda.ipynb #9383bffa
+# %% ../nbs/13_eda.ipynb #89117222
 def _reach(table, mean):
     "Where the axis of rates ends: beyond each rate, and each interval of at least 15 loans."
     highest = table.haut[table.n >= 15].max()
@@ -576,7 +576,7 @@ def default_by(
     fig.tight_layout()
     return fig
 
-# %% ../nbs/13_eda.ipynb #868673fa
+# %% ../nbs/13_eda.ipynb #8af64dc7
 def _information_value(table):
     "Information value of a `default_table`, half a loan added to each cell."
     defaulted = table.defauts + 0.5
@@ -612,7 +612,7 @@ def strength(
     found = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
     return found.sort_values("valeur_information", ascending=False)
 
-# %% ../nbs/13_eda.ipynb #4129ff36
+# %% ../nbs/13_eda.ipynb #5d63ff70
 def _pair_cells(judged, across, down, bins):
     "Loans and default rate of each cell, rows from the highest group to the lowest."
     columns, column_order = _groups(values(judged, across), across, bins)
@@ -632,7 +632,7 @@ def _cell_text(loans, percent):
     counts = loans.map("\n{:,}".format)
     return rates + counts
 
-
+# %% ../nbs/13_eda.ipynb #4eaf5f80
 @styled
 def default_pair(
     book: pd.DataFrame,  # see `book_of`
@@ -667,7 +667,7 @@ def default_pair(
     fig.tight_layout()
     return fig
 
-# %% ../nbs/13_eda.ipynb #604f5951
+# %% ../nbs/13_eda.ipynb #40016eec
 def _missing_shares(book):
     "Share of each field that is unknown, in %, in all and by year; the emptiest first."
     names = [name for name in [*FIELDS, "sexe"] if name in book]
@@ -685,7 +685,7 @@ def _missing_text(percent):
         return "·"
     return f"{percent:.0f}" if percent >= 1 else "<1"
 
-
+# %% ../nbs/13_eda.ipynb #dbdce144
 @styled
 def missing(
     book: pd.DataFrame,  # see `book_of`
@@ -714,7 +714,7 @@ def missing(
     fig.tight_layout()
     return fig
 
-# %% ../nbs/13_eda.ipynb #b4d7638e
+# %% ../nbs/13_eda.ipynb #7cdf43ef
 def _clustered(correlation):
     "Rows and columns in the order of an average-linkage clustering of 1 - |r|."
     from scipy.cluster.hierarchy import leaves_list, linkage
@@ -730,7 +730,7 @@ def _correlation_text(r):
     "A correlation of some size, without its leading zero."
     return f"{r:.1f}".replace("0.", ".") if abs(r) >= 0.25 else ""
 
-
+# %% ../nbs/13_eda.ipynb #a64f8125
 @styled
 def correlations(
     book: pd.DataFrame,  # see `book_of`
@@ -763,7 +763,7 @@ def correlations(
     fig.tight_layout()
     return fig
 
-# %% ../nbs/13_eda.ipynb #575b4da6
+# %% ../nbs/13_eda.ipynb #3e5ae450
 def _numeric_fields(names):
     "Numeric fields but the date of the application."
     chosen = names or FIELDS
@@ -797,7 +797,7 @@ def compare(
         parts[who] = pd.DataFrame(rows).T
     return pd.concat(parts, axis=1).rename_axis("champ")
 
-# %% ../nbs/13_eda.ipynb #8090322d
+# %% ../nbs/13_eda.ipynb #4e20eb75
 def _draw_cumulative(ax, x, scale, name, color):
     "Share of the applications below each value, the values in units of `scale`."
     ax.step(
@@ -844,7 +844,7 @@ def side_by_side(
     fig.tight_layout()
     return fig
 
-# %% ../nbs/13_eda.ipynb #ec71a8cb
+# %% ../nbs/13_eda.ipynb #9d32aa12
 COMPARABLE = {
     "age, years": lambda b: values(b, "date_naissance"),
     "age of the account, years": lambda b: values(b, "date_ouverture"),
@@ -881,7 +881,7 @@ def _draw_comparable(ax, books, name):
     ax.set(title=name, ylim=(0, 101))
     ax.xaxis.set_major_locator(plt.MaxNLocator(4))
 
-
+# %% ../nbs/13_eda.ipynb #e90889ba
 @styled
 def comparables(
     books: dict[str, pd.DataFrame],  # name to portfolio; two or more
@@ -896,7 +896,7 @@ def comparables(
     fig.tight_layout()
     return fig
 
-# %% ../nbs/13_eda.ipynb #b29324b4
+# %% ../nbs/13_eda.ipynb #b17901a9
 ALIKE, APART = 0.15, 0.30  # largest gap between two cumulative distributions, share of applications
 
 
@@ -938,7 +938,7 @@ def _auc_in_words(auc):
         return "–"
     return f"{auc.estimate:.2f} ({auc.low:.2f} to {auc.high:.2f})"
 
-# %% ../nbs/13_eda.ipynb #e50161a8
+# %% ../nbs/13_eda.ipynb #62434cf4
 def verdicts(
     books: dict[str, pd.DataFrame],  # name to portfolio; exactly two
 ) -> pd.DataFrame:  # index: fact; medians, largest gap, AUC in words, spread and default in words

@@ -133,7 +133,7 @@ def _hosmer_lemeshow(y, p):
     )
     return float(test.statistic), float(test.pvalue)
 
-# %% ../nbs/29_evaluation.ipynb #463efcd8
+# %% ../nbs/29_evaluation.ipynb #8142b4d6
 def calibration_tests(
     y,  # outcomes, True or 1 for default
     p,  # probabilities
@@ -157,7 +157,7 @@ def calibration_tests(
         "hosmer_lemeshow_p": p_value,
     }
 
-# %% ../nbs/29_evaluation.ipynb #12457f48
+# %% ../nbs/29_evaluation.ipynb #93d241ac
 def jeffreys_test(
     defaults,  # number of defaults: one, or an array
     loans,  # number of loans, likewise
@@ -209,7 +209,7 @@ def class_table(
     table["holds"] = table.binomial_p >= 0.05
     return table
 
-# %% ../nbs/29_evaluation.ipynb #9ac76a14
+# %% ../nbs/29_evaluation.ipynb #e3bf47d1
 def smoothed_shares(
     counts,  # rows of each bin, along the last axis
     total: float | None = None,  # rows in all; default: the sum of the counts
@@ -248,7 +248,7 @@ def psi_by_chance(
     """
     return (bins - 1) * (1 / before + 1 / after)
 
-# %% ../nbs/29_evaluation.ipynb #83e436da
+# %% ../nbs/29_evaluation.ipynb #322b4bba
 class Stability(NamedTuple):
     "A population stability index."
 
@@ -301,7 +301,7 @@ def psi(
         expected=float(psi_by_chance(len(codes), len(before), len(after))),
     )
 
-# %% ../nbs/29_evaluation.ipynb #eb74226e
+# %% ../nbs/29_evaluation.ipynb #fbd3d975
 def stability_table(
     before: pd.DataFrame,  # values at training time
     after: pd.DataFrame,  # values later, the same columns
@@ -320,7 +320,7 @@ def stability_table(
     table["limit"] = unit * stats.chi2.ppf(0.95, degrees)
     return table.sort_values("psi", ascending=False)
 
-# %% ../nbs/29_evaluation.ipynb #9ea86c79
+# %% ../nbs/29_evaluation.ipynb #c368a215
 def _segment(y, p):
     "Discrimination and calibration of one group."
     auc, auc_low, auc_high = auc_delong(y, p)
@@ -353,7 +353,7 @@ def segment_table(
     rows = {name: _segment(part.y, part.p) for name, part in judged.groupby("group")}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("group")
 
-# %% ../nbs/29_evaluation.ipynb #1fc27ddf
+# %% ../nbs/29_evaluation.ipynb #74ab8154
 def _add_rate(table, name, rows):
     "Add the share of the True among grouped rows with its interval; NaN for a group without rows."
     count = rows.agg("sum").reindex(table.index)
@@ -403,7 +403,7 @@ def fairness_table(
     _add_rate(table, "defaulters_accepted", defaulters.accepted.groupby(defaulters.group))
     return table.join(_acceptance_gaps(table))
 
-# %% ../nbs/29_evaluation.ipynb #9c536df3
+# %% ../nbs/29_evaluation.ipynb #206f487a
 _TREES_OF_TRUTH = {
     "objective": "cross_entropy",
     "learning_rate": 0.05,
@@ -452,7 +452,7 @@ def best_of_facts(
         best[predict] = trees.predict(X.iloc[predict])
     return best
 
-# %% ../nbs/29_evaluation.ipynb #15d90ea7
+# %% ../nbs/29_evaluation.ipynb #75dbd38b
 def without(
     X: pd.DataFrame,  # features of the dossiers
     dossiers: list[dict],  # in the same order

@@ -67,7 +67,7 @@ def _draw_calibration(ax, table, ends):
             label="none defaulted: upper limit",
         )
 
-# %% ../nbs/30_evaluation_figures.ipynb #b732d8cd
+# %% ../nbs/30_evaluation_figures.ipynb #80f84601
 @styled
 def calibration_figure(
     y,  # outcomes, True or 1 for default
@@ -103,7 +103,7 @@ def calibration_figure(
     fig.tight_layout()
     return fig
 
-# %% ../nbs/30_evaluation_figures.ipynb #f121931f
+# %% ../nbs/30_evaluation_figures.ipynb #a0ae4b58
 def _draw_classes(ax, at, table, name, color):
     "Observed and predicted rate of each class, at the places `at` of the axis."
     low = np.maximum(100 * table.low, 0.05)
@@ -130,7 +130,7 @@ def _draw_classes(ax, at, table, name, color):
         label=f"predicted, {name}",
     )
 
-
+# %% ../nbs/30_evaluation_figures.ipynb #74ab507a
 @styled
 def class_figure(
     tables: dict[str, pd.DataFrame],  # name of a set of loans to its `class_table`; at most three
@@ -162,7 +162,7 @@ def class_figure(
     fig.tight_layout()
     return fig
 
-# %% ../nbs/30_evaluation_figures.ipynb #24be8026
+# %% ../nbs/30_evaluation_figures.ipynb #e4097d45
 def _roc_style(name, color, first):
     "How a curve is drawn: the first is thick, a simulated truth is red and dotted."
     truth = "truth" in name

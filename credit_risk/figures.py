@@ -206,7 +206,7 @@ def _draw_beside(ax, heights, numbers):
         borderaxespad=0.1,
     )
 
-# %% ../nbs/06_figures.ipynb #27a0a32d
+# %% ../nbs/06_figures.ipynb #a151fe4f
 @styled
 def dots_figure(
     table: pd.DataFrame,  # one row a dot, the first at the top
@@ -234,7 +234,7 @@ def dots_figure(
     fig.tight_layout()
     return fig
 
-# %% ../nbs/06_figures.ipynb #83cfd504
+# %% ../nbs/06_figures.ipynb #3326fa88
 def _draw_trend(ax, table, name, color):
     "One line with its interval, as a band and as a bar at each point."
     low = table.low.astype(float)
@@ -275,7 +275,7 @@ def _log_axis(ax, series):
     ax.xaxis.set_minor_locator(plt.NullLocator())
     ax.set_xticks(sorted(every_x))
 
-
+# %% ../nbs/06_figures.ipynb #362e4983
 @styled
 def trend_figure(
     series: dict[str, pd.DataFrame],  # name of a line to a table of x, value, low, high
@@ -299,7 +299,7 @@ def trend_figure(
     fig.tight_layout()
     return fig
 
-# %% ../nbs/06_figures.ipynb #3f33c757
+# %% ../nbs/06_figures.ipynb #0dde9ab2
 class TimePanel(NamedTuple):
     "What one panel of `panels_figure` shows; a plain tuple in this order serves as well."
 
@@ -344,7 +344,7 @@ def _draw_time_panel(ax, panel, recessions):
     if list(panel.lines) != [""]:
         ax.legend(loc="best")
 
-# %% ../nbs/06_figures.ipynb #28e15c2c
+# %% ../nbs/06_figures.ipynb #e5810531
 @styled
 def panels_figure(
     panels: Sequence[tuple],  # one `TimePanel` a panel

@@ -137,7 +137,7 @@ def read_sample(
         others=len(decisions) - len(judged),
     )
 
-# %% ../nbs/57_monitoring.ipynb #7b8fee68
+# %% ../nbs/57_monitoring.ipynb #216b9abe
 def _counts_of_numbers(profile):
     "Counts of the tenths; missing is the last cell."
     return np.array([*profile["counts"], profile["missing"]])
@@ -164,7 +164,7 @@ def _cells(before, now):
     kept = first + second > 0
     return first[kept], second[kept]
 
-# %% ../nbs/57_monitoring.ipynb #2735f66e
+# %% ../nbs/57_monitoring.ipynb #21189453
 def _psi_above_chance(first, second, rng):
     """Stability index less what chance gives, and its 95 % interval from 400 drawn samples.
 
@@ -207,7 +207,7 @@ def drift_table(
         table["p"] = multipletests(table.p, method="holm")[1]
     return table.sort_values("psi", ascending=False)
 
-# %% ../nbs/57_monitoring.ipynb #d323a214
+# %% ../nbs/57_monitoring.ipynb #aa2e3af3
 def _moved(before, now):
     "How far features or answers have moved."
     table = drift_table(before, now)
@@ -255,7 +255,7 @@ def _new_codes(before, now, n_before, n_now):
     table["says"] = [_new_code_in_words(name, row) for name, row in table.iterrows()]
     return table
 
-# %% ../nbs/57_monitoring.ipynb #183787c5
+# %% ../nbs/57_monitoring.ipynb #3bd9455b
 def _exact_test(first, first_total, second, second_total):
     "Fisher's exact p-value that two shares are the same."
     rows = [
@@ -287,7 +287,7 @@ def _missing(before, now, n_before, n_now):
     ]
     return table.sort_values("p")
 
-# %% ../nbs/57_monitoring.ipynb #d0f4d829
+# %% ../nbs/57_monitoring.ipynb #331b621a
 def _one_row(before, now, p, matters, says):
     "The table of a question with one answer; `now` is an interval."
     row = {
@@ -327,7 +327,7 @@ def _alert_rate(reference, answers):
         f" {before:.1%} when the version was judged",
     )
 
-# %% ../nbs/57_monitoring.ipynb #0ddfb541
+# %% ../nbs/57_monitoring.ipynb #8ab151bf
 def _calibration(judged, loans):
     "Defaults for one expected, now and when the version was judged."
     defaults = loans.default.sum()
@@ -382,7 +382,7 @@ def _discrimination(judged, loans):
         f" {before:.3f} when the version was judged",
     )
 
-# %% ../nbs/57_monitoring.ipynb #02ef1581
+# %% ../nbs/57_monitoring.ipynb #009ea689
 def _profile_questions(sample, reference):
     "The questions that need no outcome."
     before = reference["features"]
@@ -417,7 +417,7 @@ def questions(
         tables["discrimination"] = _discrimination(judged, loans)
     return tables
 
-# %% ../nbs/57_monitoring.ipynb #f62e60b8
+# %% ../nbs/57_monitoring.ipynb #f6c62734
 def _findings(tables):
     "The rows that are called, in the order of the questions."
     findings = []
