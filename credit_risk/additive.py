@@ -114,8 +114,10 @@ def _nested(values, sizes):
     "A flat table as lists of lists."
     if len(sizes) == 1:
         return values
-    step = len(values) // sizes[0]
-    return [_nested(values[k * step : (k + 1) * step], sizes[1:]) for k in range(sizes[0])]
+    first, *others = sizes
+    step = len(values) // first
+    parts = [values[k : k + step] for k in range(0, len(values), step)]
+    return [_nested(part, others) for part in parts]
 
 
 def _table_lines(axes, terms, namespace):
@@ -126,10 +128,13 @@ def _table_lines(axes, terms, namespace):
         first = [k for k, term in enumerate(terms) if term["axes"][0] == i]
         if not first:
             continue
-        tables = [_nested(terms[k]["values"], [sizes[j] for j in terms[k]["axes"]]) for k in first]
+        tables = []
+        for k in first:
+            term_sizes = [sizes[j] for j in terms[k]["axes"]]
+            tables.append(_nested(terms[k]["values"], term_sizes))
         namespace[f"tables{i}"] = list(zip(*tables, strict=True))
-        targets = "".join(f"term{k}, " for k in first)
-        lines.append(f" {targets}= tables{i}[bin{i}]")
+        targets = [f"term{k}, " for k in first]
+        lines.append(f" {''.join(targets)}= tables{i}[bin{i}]")
     for k, term in enumerate(terms):
         for i in term["axes"][1:]:
             lines.append(f" term{k} = term{k}[bin{i}]")
@@ -138,12 +143,15 @@ def _table_lines(axes, terms, namespace):
 
 def _lookup_lines(axes, terms, namespace):
     "Lines of a function from a row to its term values."
-    inputs = {name: f"x{j}" for j, name in enumerate(_variables_of(axes))}
-    lines = ["def look_up(x):", *_fetch_lines(axes, inputs, namespace)]
+    variables = _variables_of(axes)
+    inputs = {name: f"x{j}" for j, name in enumerate(variables)}
+    lines = ["def look_up(x):"]
+    lines += _fetch_lines(axes, inputs, namespace)
     for i, axis in enumerate(axes):
         lines += _bin_lines(i, axis, inputs, namespace)
     lines += _table_lines(axes, terms, namespace)
-    return [*lines, f" return ({_tuple_text('term', len(terms))})"]
+    values = _tuple_text("term", len(terms))
+    return [*lines, f" return ({values})"]
 
 
 def _tuple_text(name, n):
@@ -157,9 +165,12 @@ _LONGEST_SUM = 60  # terms of one expression: Python's parser refuses some hundr
 
 def _sum_lines(target, parts):
     "Lines that add parts from left to right."
-    lines = [f" {target} = {' + '.join(parts[:_LONGEST_SUM])}"]
-    for k in range(_LONGEST_SUM, len(parts), _LONGEST_SUM):
-        lines.append(f" {target} = {' + '.join([target, *parts[k : k + _LONGEST_SUM]])}")
+    lines = []
+    for k in range(0, len(parts), _LONGEST_SUM):
+        addends = parts[k : k + _LONGEST_SUM]
+        if k:
+            addends = [target, *addends]
+        lines.append(f" {target} = {' + '.join(addends)}")
     return lines
 
 
@@ -218,7 +229,8 @@ class AdditiveModel:
             )
 
     def _names_of(self, term: dict) -> tuple[str, ...]:
-        return tuple(_variables_of([self.axes[i] for i in term["axes"]]))
+        axes = [self.axes[i] for i in term["axes"]]
+        return tuple(_variables_of(axes))
 
     def _label_of(self, term: dict) -> str:
         names = [axis_name(self.axes[i]) for i in term["axes"]]
@@ -252,8 +264,9 @@ class AdditiveModel:
         bins = [axis_bins(axis, X) for axis in self.axes]
         columns = []
         for term, values in zip(self.terms, self._arrays, strict=True):
-            flat_index = bins[term["axes"][0]]
-            for i in term["axes"][1:]:
+            first, *others = term["axes"]
+            flat_index = bins[first]
+            for i in others:
                 flat_index = flat_index * self._sizes[i] + bins[i]
             columns.append(values[flat_index])
         return columns
@@ -278,7 +291,8 @@ class AdditiveModel:
     @cached_property
     def _look_up(self) -> Callable:
         namespace: dict[str, Any] = {}
-        return _define("look_up", _lookup_lines(self.axes, self.terms, namespace), namespace)
+        lines = _lookup_lines(self.axes, self.terms, namespace)
+        return _define("look_up", lines, namespace)
 
     @cached_property
     def _share(self) -> Callable:
@@ -294,7 +308,10 @@ class AdditiveModel:
 
     def __getstate__(self) -> dict:
         "Everything but the generated functions, which cannot be pickled and are made again."
-        return {k: v for k, v in vars(self).items() if k not in ("_look_up", "_share")}
+        state = vars(self).copy()
+        state.pop("_look_up", None)
+        state.pop("_share", None)
+        return state
 
 # %% ../nbs/16_additive.ipynb #c4ace3a0
 def probability(

@@ -49,6 +49,13 @@ def _only_key(part: str, given: dict, choice: tuple[str, ...]) -> str:
     return present[0]
 
 
+def _check_cuts(axis: dict) -> None:
+    cuts = axis["cuts"]
+    for low, high in zip(cuts, cuts[1:], strict=False):
+        if low > high:
+            raise ValueError(f"the cuts of {axis_name(axis)} must increase")
+
+
 def check_axis(
     axis: dict,  # {variable, ratio or difference} and {cuts or categories}
 ) -> None:  # raises ValueError
@@ -58,10 +65,9 @@ def check_axis(
     check_keys(axis, (quantity, kind), "an axis")
     if quantity != "variable" and (kind != "cuts" or len(axis[quantity]) != 2):
         raise ValueError(f"a {quantity} must have two variables and cuts")
-    bins = axis[kind]
-    if kind == "cuts" and any(low > high for low, high in zip(bins, bins[1:], strict=False)):
-        raise ValueError(f"the cuts of {axis_name(axis)} must increase")
-    if kind == "categories" and min(bins.values(), default=1) < 1:
+    if kind == "cuts":
+        _check_cuts(axis)
+    elif min(axis["categories"].values(), default=1) < 1:
         raise ValueError(f"the bins of {axis_name(axis)} must start at 1: 0 is for missing values")
 
 # %% ../nbs/15_axes.ipynb #201a824b
@@ -70,11 +76,13 @@ def axis_value(
     x: dict,  # variable to value; None, NaN or absent is missing
 ) -> float:  # NaN where missing
     "The quantity of a numeric axis in one row."
-    values = [x.get(name) for name in axis_variables(axis)]
-    first, *others = (nan if value is None else value for value in values)
+    values = []
+    for name in axis_variables(axis):
+        value = x.get(name)
+        values.append(nan if value is None else value)
     if "variable" in axis:
-        return first
-    second = others[0]
+        return values[0]
+    first, second = values
     if "difference" in axis:
         return first - second
     return first / second if second > 0 else nan
@@ -87,11 +95,14 @@ def axis_bin(
     "The bin of one row on an axis."
     if "cuts" in axis:
         value = axis_value(axis, x)
-        return bisect_right(axis["cuts"], value) + 1 if value == value else 0
+        if value != value:  # NaN differs from itself
+            return 0
+        return bisect_right(axis["cuts"], value) + 1
     code = x.get(axis["variable"])
-    if code is None or code != code:  # NaN differs from itself
+    if code is None or code != code:
         return 0
-    return axis["categories"].get(code, axis_size(axis) - 1)
+    unseen = axis_size(axis) - 1
+    return axis["categories"].get(code, unseen)
 
 # %% ../nbs/15_axes.ipynb #1a6fada5
 def axis_values(

@@ -38,7 +38,8 @@ def _quantile_cuts(values: np.ndarray, bins: int) -> list[float]:
 def _code_bins(column: pd.Series) -> dict[str, int]:
     "Codes of more than one row to their bins, from 1."
     count = column.value_counts()
-    codes = sorted(count[count > 1].index[:_MOST_CODES])
+    repeated = count[count > 1].index
+    codes = sorted(repeated[:_MOST_CODES])
     return {code: k for k, code in enumerate(codes, 1)}
 
 
@@ -51,11 +52,13 @@ def axes_of(
     axes: list[dict] = []
     for name in X:
         if pd.api.types.is_float_dtype(X[name]):
-            axes.append({"variable": name, "cuts": _quantile_cuts(X[name].to_numpy(), bins)})
+            cuts = _quantile_cuts(X[name].to_numpy(), bins)
+            axes.append({"variable": name, "cuts": cuts})
         else:
             axes.append({"variable": name, "categories": _code_bins(X[name])})
     for quantity in derived:
-        axes.append(quantity | {"cuts": _quantile_cuts(axis_values(quantity, X), bins)})
+        cuts = _quantile_cuts(axis_values(quantity, X), bins)
+        axes.append(quantity | {"cuts": cuts})
     return axes
 
 
@@ -64,7 +67,8 @@ def bin_matrix(
     X: pd.DataFrame,  # rows
 ) -> np.ndarray:  # rows by axes, 32-bit integers
     "The bin of each row on each axis."
-    return np.column_stack([axis_bins(axis, X) for axis in axes]).astype(np.int32)
+    columns = [axis_bins(axis, X) for axis in axes]
+    return np.column_stack(columns).astype(np.int32)
 
 # %% ../nbs/20_boosting.ipynb #b068ef98
 _SETTING: dict[str, Any] = {
@@ -117,7 +121,9 @@ def tree_inputs(
 ) -> np.ndarray:  # what the trees see: bin indices, and NaN where a number is missing
     "Bin indices for LightGBM."
     numeric = np.array(["cuts" in axis for axis in axes])
-    return np.where((bins == 0) & numeric, np.nan, bins).astype(np.float32)
+    missing = (bins == 0) & numeric
+    inputs = np.where(missing, np.nan, bins)
+    return inputs.astype(np.float32)
 
 
 def tree_dataset(
@@ -156,14 +162,16 @@ class Bags:
 
     models: list  # LightGBM boosters
     rounds: int  # trees of each that count; -1 for all
-    oof: np.ndarray | None  # out-of-fold score of each row, start included
+    oof: np.ndarray  # out-of-fold score of each row, start included; empty where none was asked
 
 
 _STEP = 5  # rounds from one evaluation on the fold left out to the next
 _PATIENCE = 60  # rounds without a lower loss before a bag stops
 
 
-def _bag_setting(shape, rows, together, signs, n_jobs):
+def _bag_setting(
+    shape: dict, rows: int, together: list | None, signs: list | None, n_jobs: int
+) -> dict[str, Any]:
     "LightGBM parameters of the bags of a shape."
     setting = tree_setting(**shape, num_threads=n_jobs)
     setting["min_data_in_leaf"] = min(setting["min_data_in_leaf"], max(2, rows // 20))
@@ -176,7 +184,9 @@ def _bag_setting(shape, rows, together, signs, n_jobs):
     return setting
 
 
-def _grow_bag(setting, train, held, rounds):
+def _grow_bag(
+    setting: dict[str, Any], train: "lightgbm.Dataset", held: "lightgbm.Dataset", rounds: int
+) -> tuple["lightgbm.Booster", list[float]]:
     "A booster, and its loss on the rows left out after each step."
     import lightgbm
 
@@ -187,7 +197,8 @@ def _grow_bag(setting, train, held, rounds):
     while len(losses) * _STEP < rounds and len(losses) - best <= _PATIENCE // _STEP:
         for _ in range(_STEP):
             model.update()
-        losses.append(model.eval_valid()[0][2])
+        evaluation = model.eval_valid()[0]  # name of the rows, metric, value, …
+        losses.append(evaluation[2])
         best = int(np.argmin(losses))
     return model, losses
 
@@ -195,8 +206,12 @@ def _grow_bag(setting, train, held, rounds):
 def _best_rounds(curves: list[list[float]]) -> int:
     "Rounds with the lowest mean loss; a bag that stopped earlier keeps its last loss."
     longest = max(map(len, curves))
-    filled = [losses + losses[-1:] * (longest - len(losses)) for losses in curves]
-    return _STEP * (int(np.mean(filled, axis=0).argmin()) + 1)
+    filled = []
+    for losses in curves:
+        steps_less = longest - len(losses)
+        filled.append(losses + steps_less * losses[-1:])
+    mean_losses = np.mean(filled, axis=0)
+    return _STEP * (int(mean_losses.argmin()) + 1)
 
 # %% ../nbs/20_boosting.ipynb #003e7740
 def grow_bags(
@@ -256,23 +271,37 @@ class Tree(NamedTuple):
     def codes_left(self, split: int) -> list[int]:
         "The codes that a split of codes sends to the left."
         chosen = int(self.threshold[split])
-        first, end = self.cat_boundaries[chosen], self.cat_boundaries[chosen + 1]
-        words = self.cat_threshold[first:end]
-        return [code for code in range(32 * len(words)) if words[code // 32] >> code % 32 & 1]
+        first = self.cat_boundaries[chosen]
+        end = self.cat_boundaries[chosen + 1]
+        codes = []
+        for k, word in enumerate(self.cat_threshold[first:end]):
+            codes += [32 * k + bit for bit in range(32) if word >> bit & 1]
+        return codes
+
+
+def _integers(text: dict[str, str], name: str) -> list[int]:
+    words = text.get(name, "").split()
+    return list(map(int, words))
+
+
+def _reals(text: dict[str, str], name: str) -> list[float]:
+    words = text.get(name, "").split()
+    return list(map(float, words))
 
 
 def _tree(block: str) -> Tree:
-    "A tree from its lines `name=numbers`."
-    text = dict(line.split("=", 1) for line in block.split("\n")[1:] if "=" in line)
+    "A tree from its lines `name=numbers`; a tree of one leaf has no splits."
+    lines = block.split("\n")[1:]
+    text = dict(line.split("=", 1) for line in lines if "=" in line)
     return Tree(
-        split_feature=list(map(int, text.get("split_feature", "").split())),
-        threshold=list(map(float, text.get("threshold", "").split())),
-        decision_type=list(map(int, text.get("decision_type", "").split())),
-        left_child=list(map(int, text.get("left_child", "").split())),
-        right_child=list(map(int, text.get("right_child", "").split())),
-        leaf_value=list(map(float, text["leaf_value"].split())),
-        cat_boundaries=list(map(int, text.get("cat_boundaries", "").split())),
-        cat_threshold=list(map(int, text.get("cat_threshold", "").split())),
+        split_feature=_integers(text, "split_feature"),
+        threshold=_reals(text, "threshold"),
+        decision_type=_integers(text, "decision_type"),
+        left_child=_integers(text, "left_child"),
+        right_child=_integers(text, "right_child"),
+        leaf_value=_reals(text, "leaf_value"),
+        cat_boundaries=_integers(text, "cat_boundaries"),
+        cat_threshold=_integers(text, "cat_threshold"),
         gain_text=text.get("split_gain", ""),
     )
 
@@ -348,11 +377,12 @@ def tables_of(
         for tree in read_trees(model, bags.rounds):
             for path, bins, value in _leaves(tree, sizes, known):
                 leaves.setdefault(path, []).append((value, bins))
-    tables = {(): np.zeros(())}
+    tables: dict[tuple[int, ...], np.ndarray] = {(): np.zeros(())}
     for path, found in leaves.items():
-        values = np.array([value for value, _ in found]) / len(bags.models)
+        values = np.array([value for value, _ in found])
         indicators = []
         for k in range(len(path)):
-            indicators.append(np.array([bins[k] for _, bins in found], dtype=float))
-        tables[path] = _sum_of_boxes(values, indicators)
+            reached = [bins[k] for _, bins in found]
+            indicators.append(np.array(reached, dtype=float))
+        tables[path] = _sum_of_boxes(values / len(bags.models), indicators)
     return tables

@@ -228,7 +228,7 @@ def grow(
     "The mean of the trees of every shape."
     large = len(learner.y) > _LARGE
     shapes = [SHAPES[_SCOUT]] if large else list(SHAPES.values())
-    sums = [{(): _mean_log_odds(learner.y)}]
+    sums: list[dict] = [{(): _mean_log_odds(learner.y)}]
     scores = []
     for step, shape in enumerate(shapes):
         bags = learner.bags(

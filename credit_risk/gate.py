@@ -122,7 +122,7 @@ def _acceptance_sentence(group: Group, other):
         f"{group.group} who pay are accepted {ratio.estimate:.2f} times as often as "
         f"{group.against} ({ratio.low:.2f} to {ratio.high:.2f})"
     )
-    if _is_known(group.promoted):
+    if group.promoted and _is_known(group.promoted):
         says += f", by {other} {group.promoted.estimate:.2f}"
     return says
 

@@ -39,11 +39,17 @@ def candidate_axes(
     fixed: Collection[str] = (),  # columns that must stay on their own
 ) -> list[dict]:  # {ratio: [a, b]} and {difference: [a, b]}
     "Ratios of numbers of many values; differences where two have one scale and move together."
-    numbers = [name for name in X if pd.api.types.is_float_dtype(X[name]) and name not in fixed]
-    names = [name for name in numbers if X[name].nunique() > _MANY]
-    ratios = [{"ratio": [a, b]} for a, b in permutations(names, 2)]
-    differences = [{"difference": [a, b]} for a, b in _alike(X, names)]
-    return ratios + differences
+    names = []
+    for name in X:
+        is_number = pd.api.types.is_float_dtype(X[name])
+        if is_number and name not in fixed and X[name].nunique() > _MANY:
+            names.append(name)
+    candidates: list[dict] = []
+    for a, b in permutations(names, 2):
+        candidates.append({"ratio": [a, b]})
+    for a, b in _alike(X, names):
+        candidates.append({"difference": [a, b]})
+    return candidates
 
 # %% ../nbs/22_interactions.ipynb #dc65c0f0
 _ROUNDS = 300  # of the quick boosting, at the most
@@ -53,9 +59,11 @@ _COPY = 0.8  # rank correlation above which two quantities are copies of each ot
 
 def _standardized_ranks(values: np.ndarray) -> np.ndarray:
     "Ranks with a mean of zero and a variance of one; a missing value is the median."
-    known = np.where(np.isnan(values), np.nanmedian(values), values)
+    missing = np.isnan(values)
+    known = np.where(missing, np.nanmedian(values), values)
     ranks = rankdata(known)
-    return (ranks - ranks.mean()) / max(ranks.std(), 1e-12)
+    spread = max(ranks.std(), 1e-12)
+    return (ranks - ranks.mean()) / spread
 
 
 def _quick_gains(
@@ -65,13 +73,15 @@ def _quick_gains(
     import lightgbm
 
     gains = np.zeros(table.shape[1])
-    data: dict[str, Any] = {"max_bin": setting["max_bin"], "n_jobs": setting["num_threads"]}
+    limits: dict[str, Any] = {"max_bin": setting["max_bin"], "n_jobs": setting["num_threads"]}
     for k in range(_REPEATS):
-        learn = np.random.default_rng(seed + k).random(len(y)) < 0.7
-        if len(set(y[learn])) < 2 or len(set(y[~learn])) < 2:
+        rng = np.random.default_rng(seed + k)
+        learn = rng.random(len(y)) < 0.7
+        test = ~learn
+        if len(set(y[learn])) < 2 or len(set(y[test])) < 2:
             continue
-        train = tree_dataset(table[learn], y[learn], axes, **data)
-        held = tree_dataset(table[~learn], y[~learn], axes, reference=train, **data)
+        train = tree_dataset(table[learn], y[learn], axes, **limits)
+        held = tree_dataset(table[test], y[test], axes, reference=train, **limits)
         booster = lightgbm.train(
             setting | {"seed": 1 + seed + k},
             train,
@@ -137,19 +147,25 @@ def _best_cut(bins: np.ndarray, y: np.ndarray) -> int:
     rows[0] = defaults[0] = 0  # missing
     below = rows.cumsum()
     defaults_below = defaults.cumsum()
-    covariance = defaults_below * rows.sum() - below * defaults.sum()
-    spread = np.maximum(below * (rows.sum() - below), 1)
+    total = rows.sum()
+    covariance = defaults_below * total - below * defaults.sum()
+    spread = np.maximum(below * (total - below), 1)
     separation = np.square(covariance) / spread
-    wide_enough = (below > 0.15 * rows.sum()) & (below < 0.85 * rows.sum())
-    return int(np.where(wide_enough, separation, -1).argmax())
+    wide_enough = (below > 0.15 * total) & (below < 0.85 * total)
+    allowed = np.where(wide_enough, separation, -1)
+    return int(allowed.argmax())
 
 
 def _code_sides(bins: np.ndarray, centred: bool) -> list[np.ndarray]:
     "The rows of each of the three most frequent codes; one of two codes is enough if centred."
     share = np.bincount(bins, minlength=2) / len(bins)
-    frequent = np.argsort(-share, kind="stable")[:3]
-    sides = [bins == code for code in frequent if 0.05 < share[code] < 0.95]
-    if centred and (share > 0.05).sum() == 2:
+    by_share = np.argsort(-share, kind="stable")
+    sides = []
+    for code in by_share[:3]:
+        if 0.05 < share[code] < 0.95:
+            sides.append(bins == code)
+    frequent = share > 0.05
+    if centred and frequent.sum() == 2:
         return sides[:1]
     return sides
 
@@ -200,11 +216,20 @@ def _splits(axes, bins, y, centred, most) -> _Splits:
 
 def _standard_scores(left: np.ndarray, right: np.ndarray, y: np.ndarray, p: np.ndarray):
     "Sums of residuals over the products of two columns, in standard deviations."
-    residual = (y - p).astype(np.float32)[:, None]
-    variance = (p * (1 - p)).astype(np.float32)[:, None]
-    sums = (left * residual).T @ right
-    variances = (np.square(left) * variance).T @ np.square(right)
-    return np.abs(sums) / np.sqrt(variances + 1e-9)
+    residual = (y - p).astype(np.float32)
+    variance = (p * (1 - p)).astype(np.float32)
+    weighted = left * residual[:, None]
+    sums = weighted.T @ right
+    weighted_squares = np.square(left) * variance[:, None]
+    variances = weighted_squares.T @ np.square(right)
+    deviations = np.sqrt(variances + 1e-9)
+    return np.abs(sums) / deviations
+
+
+def _limit(sums: int) -> float:
+    "The largest absolute standard normal value of so many that chance exceeds in 5 %."
+    families = 4  # orders three and four, centred and not
+    return norm.isf(0.025 / families / max(1, sums))
 
 
 def _unexplained(splits: _Splits, y, p, order: int) -> Iterator[tuple[float, tuple]]:
@@ -224,14 +249,14 @@ def _unexplained(splits: _Splits, y, p, order: int) -> Iterator[tuple[float, tup
     later = second[:, None] < smallest  # each set once: first < second < those of the other
     distinct = axis[second][:, None] != axis[smallest]
     left, right = np.nonzero(later & distinct)
-    families = 4  # orders three and four, centred and not
-    excess = scores[left, right] - norm.isf(0.025 / families / max(1, len(left)))
+    excess = scores[left, right] - _limit(len(left))
     for t in np.flatnonzero(excess > 0):
-        other = [right[t]] if order == 3 else [first[right[t]], second[right[t]]]
-        members = axis[[first[left[t]], second[left[t]], *other]]
-        group = tuple(sorted(set(members.tolist())))
-        if len(group) == order:
-            yield float(excess[t]), group
+        i, k = left[t], right[t]
+        splits_of = [first[i], second[i]]
+        splits_of += [k] if order == 3 else [first[k], second[k]]
+        members = set(axis[splits_of].tolist())
+        if len(members) == order:
+            yield float(excess[t]), tuple(sorted(members))
 
 # %% ../nbs/22_interactions.ipynb #0682a4a1
 _SPLITS = {3: 48, 4: 24}  # columns at the most, by the number of quantities in a product
@@ -252,6 +277,7 @@ def joint_groups(
             found += _unexplained(splits, y, p, order)
     kept: list[tuple[int, ...]] = []
     for _, group in sorted(found, key=lambda candidate: -candidate[0]):
-        if all(len(set(group) & set(other)) < 2 for other in kept):
+        common = [set(group) & set(other) for other in kept]
+        if all(len(shared) < 2 for shared in common):
             kept.append(group)
     return kept

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 
-from .additive import probability
+from .additive import probabilities, probability
 from .artifacts import canonical
 from .contract import BadRequest, Result, dossier_from_json, dossier_to_json
 from .decision import Cutoffs, cutoffs, points, rating, recommendation
@@ -38,18 +38,19 @@ def credit_risk_of(
     x: Any,  # features: a dict, or a DataFrame with a column each
 ) -> CreditRisk:
     "Log-odds, probability and interval, with the contributions that add up to them."
+    model = scorer.model
     if isinstance(x, dict):
-        term_values = scorer.model.term_values(x)
-        log_odds = scorer.model.total(term_values)
-        p_default = probability(log_odds)
+        term_values: Any = model.term_values(x)
+        log_odds = model.total(term_values)
+        p_default: Any = probability(log_odds)
     else:
         import numpy as np
 
-        term_values = scorer.model.term_columns(x)
-        log_odds = np.broadcast_to(scorer.model.total(term_values), len(x))
-        p_default = np.array([probability(value) for value in log_odds.tolist()])
+        term_values = model.term_columns(x)
+        log_odds = np.broadcast_to(model.total(term_values), len(x))
+        p_default = probabilities(log_odds)
     interval = interval_of(log_odds, p_default, scorer.interval)
-    return CreditRisk(log_odds, p_default, interval, scorer.model.share(term_values))
+    return CreditRisk(log_odds, p_default, interval, model.share(term_values))
 
 # %% ../nbs/37_scoring.ipynb #f5cdb98b
 class Atypicality(NamedTuple):
@@ -260,7 +261,7 @@ def golden_rows(
     dict
 ]:  # {dossier, result} as JSON can hold it; {dossier, scenario, result} for a scenario
     "What the version must always answer."
-    rows = [
+    rows: list[dict] = [
         {"dossier": dossier_to_json(dossier), "result": decide(version, dossier).to_dict()}
         for dossier in dossiers
     ]

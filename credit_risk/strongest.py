@@ -22,8 +22,12 @@ def interpolate(
     "Read a piecewise linear curve."
     if x <= xs[0]:
         return ys[0]
-    i = min(bisect_right(xs, x), len(xs) - 1)
-    return ys[i - 1] + (ys[i] - ys[i - 1]) * (x - xs[i - 1]) / (xs[i] - xs[i - 1])
+    right = min(bisect_right(xs, x), len(xs) - 1)
+    left = right - 1
+    rise = ys[right] - ys[left]
+    run = xs[right] - xs[left]
+    distance = x - xs[left]
+    return ys[left] + rise * distance / run
 
 
 def interpolate_many(
@@ -34,13 +38,17 @@ def interpolate_many(
     "Read a piecewise linear curve at many places."
     import numpy as np
 
-    points, values = np.asarray(xs), np.asarray(ys)
+    points = np.asarray(xs)
+    values = np.asarray(ys)
     if len(points) == 1:
         return np.full(len(x), values[0])
-    i = np.clip(np.searchsorted(points, x, side="right"), 1, len(points) - 1)
-    rise = values[i] - values[i - 1]
-    run = points[i] - points[i - 1]
-    inner = values[i - 1] + rise * (x - points[i - 1]) / run
+    right = np.searchsorted(points, x, side="right")
+    right = np.clip(right, 1, len(points) - 1)
+    left = right - 1
+    rise = values[right] - values[left]
+    run = points[right] - points[left]
+    distance = x - points[left]
+    inner = values[left] + rise * distance / run
     return np.where(x <= points[0], values[0], inner)
 
 # %% ../nbs/17_strongest.ipynb #ce6a9630
@@ -81,11 +89,18 @@ def _joined(components: dict[str, AdditiveModel]) -> tuple[AdditiveModel, dict[s
         new_index = [axes.index(axis) for axis in model.axes]
         start = len(terms)
         for term in model.terms:
-            terms.append({"axes": [new_index[i] for i in term["axes"]], "values": term["values"]})
+            moved = [new_index[i] for i in term["axes"]]
+            terms.append({"axes": moved, "values": term["values"]})
         parts[name] = slice(start, len(terms))
     return AdditiveModel(0.0, axes, terms), parts
 
-# %% ../nbs/17_strongest.ipynb #c55552b1
+# %% ../nbs/17_strongest.ipynb #17f6da80
+def _check_curve(name: str, curve: dict) -> None:
+    check_keys(curve, ("scores", "surprise"), f"the curve of {name}")
+    if len(curve["scores"]) != len(curve["surprise"]):
+        raise ValueError(f"the curve of {name} must have one anomaly score a score")
+
+
 class StrongestOf:
     "Several additive models, each with a curve from its score to its anomaly score."
 
@@ -96,16 +111,15 @@ class StrongestOf:
     ):  # raises ValueError where a component has no curve or a curve is not in the format
         check_keys(curves, components, "the curves")
         for name, curve in curves.items():
-            check_keys(curve, ("scores", "surprise"), f"the curve of {name}")
-            if len(curve["scores"]) != len(curve["surprise"]):
-                raise ValueError(f"the curve of {name} must have one anomaly score a score")
+            _check_curve(name, curve)
         self.components = components
         self.curves = curves
         self._tables, parts = _joined(components)
-        self._parts = [
-            _Component(name, model, parts[name], curves[name]["scores"], curves[name]["surprise"])
-            for name, model in components.items()
-        ]
+        self._parts = []
+        for name, model in components.items():
+            curve = curves[name]
+            part = _Component(name, model, parts[name], curve["scores"], curve["surprise"])
+            self._parts.append(part)
 
     def to_dict(self) -> dict:
         "The models and their curves as JSON can hold them."
@@ -119,7 +133,9 @@ class StrongestOf:
     ) -> "StrongestOf":  # raises ValueError where a key is unknown or missing
         "The models that JSON holds."
         check_keys(d, ("components", "surprise"), "an anomaly model")
-        models = {name: AdditiveModel.from_dict(m) for name, m in d["components"].items()}
+        models = {}
+        for name, model in d["components"].items():
+            models[name] = AdditiveModel.from_dict(model)
         return cls(models, d["surprise"])
 
     def score_one(
@@ -176,6 +192,9 @@ class StrongestOf:
         "Score many rows in little memory."
         import numpy as np
 
-        portions = [X.iloc[i : i + rows] for i in range(0, len(X), rows)]
-        scores = [self.score_columns(portion).anomaly_scores for portion in portions]
-        return np.concatenate(scores or [np.empty(0)])
+        scores = [np.empty(0)]
+        for first in range(0, len(X), rows):
+            portion = X.iloc[first : first + rows]
+            scored = self.score_columns(portion)
+            scores.append(scored.anomaly_scores)
+        return np.concatenate(scores)

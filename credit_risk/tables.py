@@ -26,10 +26,18 @@ _SWEEPS = 8  # over the axes of a table: margins of unequal weight come back sma
 _EPSILON = 1e-12  # weight of a bin without rows, so that no division is by zero
 
 
+def _cells(bins: np.ndarray, key: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+    "The cell of each row in a table, as an index of NumPy."
+    columns = bins[:, list(key)]
+    return tuple(columns.T)
+
+
 def _cell_weights(bins: np.ndarray, key: tuple[int, ...], shape: tuple[int, ...]) -> np.ndarray:
     "The share of the rows in each cell of a table."
-    cells = np.ravel_multi_index(tuple(bins[:, list(key)].T), shape)
-    counts = np.bincount(cells, minlength=int(np.prod(shape)))
+    cell_of_row = _cells(bins, key)
+    flat = np.ravel_multi_index(cell_of_row, shape)
+    size = int(np.prod(shape))
+    counts = np.bincount(flat, minlength=size)
     return counts.reshape(shape) / len(bins)
 
 
@@ -39,7 +47,8 @@ def _move_margins(tables: dict, key: tuple[int, ...], weights: np.ndarray) -> np
     cell_weights = weights + _EPSILON
     for _ in range(_SWEEPS):
         for axis in range(len(key)):
-            margin = (table * cell_weights).sum(axis) / cell_weights.sum(axis)
+            weighted = table * cell_weights
+            margin = weighted.sum(axis) / cell_weights.sum(axis)
             table -= np.expand_dims(margin, axis)
             rest = key[:axis] + key[axis + 1 :]
             tables[rest] = tables[rest] + margin if rest in tables else margin
@@ -61,12 +70,14 @@ def purify(
     "The functional decomposition under the weight of the training rows."
     pure = dict(tables)
     for order in (4, 3, 2):
-        for key in [k for k in pure if len(k) == order]:
+        of_this_order = [key for key in pure if len(key) == order]
+        for key in of_this_order:
             weights = _cell_weights(bins, key, pure[key].shape)
             table = _move_margins(pure, key, weights)
             _neutral_where_unseen(table, weights)
             pure[key] = table
-    for key in [k for k in pure if len(k) == 1]:
+    single = [key for key in pure if len(key) == 1]
+    for key in single:
         weights = _cell_weights(bins, key, pure[key].shape)
         mean = (pure[key] * weights).sum()
         pure[key] = np.where(weights > 0, pure[key] - mean, 0.0)
@@ -82,7 +93,7 @@ def strength(
     variances = {}
     for key, table in tables.items():
         if key:
-            term_values = table[tuple(bins[:, list(key)].T)]
+            term_values = table[_cells(bins, key)]
             variances[key] = float(np.square(term_values).mean())
     return variances
 
@@ -94,9 +105,12 @@ def additive_model(
     "Tables as the model that serves."
     keys = [key for key in tables if key and np.any(tables[key])]
     keys.sort(key=lambda key: (len(key), key))
-    used = sorted({axis for key in keys for axis in key})
+    used = sorted(set().union(*keys))
     terms = []
     for key in keys:
+        term_axes = [used.index(axis) for axis in key]
         values = tables[key].ravel().tolist()
-        terms.append({"axes": [used.index(axis) for axis in key], "values": values})
-    return AdditiveModel(float(tables[()]), [axes[axis] for axis in used], terms)
+        terms.append({"axes": term_axes, "values": values})
+    intercept = float(tables[()])
+    used_axes = [axes[axis] for axis in used]
+    return AdditiveModel(intercept, used_axes, terms)
