@@ -116,7 +116,7 @@ SERIES = {  # by the name of the series in `series`
     "credit_spread_ea": Ticker("LECPOAS Index", "points, euro investment grade", False),
 }
 
-# %% ../nbs/48_bloomberg.ipynb #5e519664
+# %% ../nbs/48_bloomberg.ipynb #5f348cf3
 def _day(day: str | date) -> str:
     return pd.Timestamp(day).strftime("%Y-%m-%d")
 
@@ -138,7 +138,7 @@ def bql_query(
         dates += f", as_of_date={_day(as_of)}"
     return f"get(px_last({dates})) for(['{asked.ticker}'])"
 
-# %% ../nbs/48_bloomberg.ipynb #ed78eed4
+# %% ../nbs/48_bloomberg.ipynb #271253a0
 class BloombergError(RuntimeError):
     "An answer that must not be used; the message says why and what to do."
 
@@ -180,7 +180,7 @@ def _only_item(answer: dict) -> dict:
         raise BloombergError(f"one item was asked for and {len(items)} came: {', '.join(items)}")
     return next(iter(items.values()))
 
-# %% ../nbs/48_bloomberg.ipynb #617be087
+# %% ../nbs/48_bloomberg.ipynb #0b76a854
 def _values(item: dict, column: str) -> list:
     return item.get(column, {}).get("values") or []
 
@@ -229,7 +229,7 @@ def parse_bql(
         )
     return rows.reset_index(drop=True)
 
-# %% ../nbs/48_bloomberg.ipynb #d022aa2c
+# %% ../nbs/48_bloomberg.ipynb #81fb7b7a
 def open_session(
     host: str = "localhost",  # of the Terminal, or of a Server API or B-PIPE gateway
     port: int = 8194,
@@ -254,7 +254,7 @@ def open_session(
         )
     return session
 
-# %% ../nbs/48_bloomberg.ipynb #dbf9293e
+# %% ../nbs/48_bloomberg.ipynb #a42fd939
 EVENTS = {"request status": 4, "response": 5, "partial": 6, "timeout": 10}  # blpapi.Event
 _ANSWERS = (EVENTS["partial"], EVENTS["response"], EVENTS["request status"])
 
@@ -307,7 +307,7 @@ def _refuse_error(message, kind: int) -> None:
     if kind == EVENTS["request status"]:
         raise BloombergError(f"the request failed: {message.toString()[:200]}")
 
-# %% ../nbs/48_bloomberg.ipynb #0ae7cd08
+# %% ../nbs/48_bloomberg.ipynb #d0552053
 def fetch_bloomberg(
     series: str,  # see `SERIES`
     start: str | date,

@@ -34,7 +34,8 @@ def default_timing(
 
 def _share_until(timing: np.ndarray, life_share) -> np.ndarray:
     "Cumulated share of the defaults at a share of the term."
-    grid = np.linspace(0, 1, len(timing))
+    points = len(timing)
+    grid = np.linspace(0, 1, points)
     within = np.clip(life_share, 0, 1)
     return np.interp(within, grid, timing)
 
@@ -46,8 +47,10 @@ def remaining(
     timing,  # from `default_timing`
 ) -> tuple[np.ndarray, np.ndarray]:  # over twelve months, over the rest of the life
     "What is left of a probability, given that the loan has not defaulted yet."
-    until_now = _share_until(timing, age / term)
-    until_next_year = _share_until(timing, (age + 12) / term)
+    life_share = age / term
+    life_share_next = (age + 12) / term
+    until_now = _share_until(timing, life_share)
+    until_next_year = _share_until(timing, life_share_next)
     survival = 1 - p * until_now
     over_year = p * (until_next_year - until_now)
     over_life = p * (1 - until_now)
@@ -61,16 +64,51 @@ def balance(
     age,  # months
 ) -> np.ndarray:  # euros
     "What is still owed on an annuity."
-    yearly = np.maximum(np.asarray(rate, float), 1e-6)
-    growth = 1 + yearly / 1200  # over a month
+    rate = np.asarray(rate, float)
     term = np.asarray(term, float)
+    yearly = np.maximum(rate, 1e-6)
+    monthly = yearly / 1200
+    growth = 1 + monthly
     months_left = np.maximum(term - age, 0)
     left = 1 - growth**-months_left
     whole = 1 - growth**-term
     share = np.clip(left / whole, 0, 1)
     return amount * share
 
-# %% ../nbs/47_credit_loss.ipynb #4908503a
+# %% ../nbs/47_credit_loss.ipynb #900ca03a
+def _owed_in(book: pd.DataFrame, months) -> np.ndarray:
+    "Balance of each loan after some months."
+    age = book.age + months
+    owed = balance(book.montant, book.taux_annuel, book.duree_mois, age)
+    return np.asarray(owed)
+
+
+class _StageLosses:
+    "The loss of each loan by its stage."
+
+    def __init__(self, book: pd.DataFrame, lgd: float):
+        self.lgd = lgd
+        yearly_rate = book.taux_annuel.to_numpy()
+        self.growth = 1 + yearly_rate / 100
+        months_left = (book.duree_mois - book.age).to_numpy()
+        self.middle = months_left / 3  # months to a default of stage 2
+        self.owed_half_year = _owed_in(book, 6)
+        self.owed_middle = _owed_in(book, self.middle)
+
+    def discount(self, months):
+        "At the rate of the loan."
+        return self.growth ** (-months / 12)
+
+    def __call__(self, stage, year_pd, life_pd) -> np.ndarray:
+        "Euros of today."
+        discount_life = self.discount(self.middle)
+        discount_year = self.discount(6)
+        over_life = life_pd * self.owed_middle * discount_life
+        over_year = year_pd * self.owed_half_year * discount_year
+        exposure = np.where(stage == 2, over_life, over_year)
+        return self.lgd * exposure
+
+# %% ../nbs/47_credit_loss.ipynb #dc47d6ee
 def credit_loss(
     book: pd.DataFrame,  # p, montant, taux_annuel, duree_mois, age: the loans that run
     timing: np.ndarray,  # see `default_timing`
@@ -116,40 +154,7 @@ def credit_loss(
         }
     return loans, pd.DataFrame(rows).T
 
-
-def _owed_in(book: pd.DataFrame, months) -> np.ndarray:
-    "Balance of each loan after some months."
-    age = book.age + months
-    owed = balance(book.montant, book.taux_annuel, book.duree_mois, age)
-    return np.asarray(owed)
-
-
-class _StageLosses:
-    "The loss of each loan by its stage."
-
-    def __init__(self, book: pd.DataFrame, lgd: float):
-        self.lgd = lgd
-        yearly_rate = book.taux_annuel.to_numpy()
-        self.growth = 1 + yearly_rate / 100
-        months_left = (book.duree_mois - book.age).to_numpy()
-        self.middle = months_left / 3  # months to a default of stage 2
-        self.owed_half_year = _owed_in(book, 6)
-        self.owed_middle = _owed_in(book, self.middle)
-
-    def discount(self, months):
-        "At the rate of the loan."
-        return self.growth ** (-months / 12)
-
-    def __call__(self, stage, year_pd, life_pd) -> np.ndarray:
-        "Euros of today."
-        over_life = life_pd * self.owed_middle
-        over_life = over_life * self.discount(self.middle)
-        over_year = year_pd * self.owed_half_year
-        over_year = over_year * self.discount(6)
-        exposure = np.where(stage == 2, over_life, over_year)
-        return self.lgd * exposure
-
-# %% ../nbs/47_credit_loss.ipynb #3d0e40e4
+# %% ../nbs/47_credit_loss.ipynb #4cb50f12
 def reverse_stress(
     loss: Callable[[float], float],  # loss as a function of peak unemployment, increasing
     limit: float,
@@ -163,7 +168,7 @@ def reverse_stress(
         return None
     return brentq(lambda peak: loss(peak) - limit, low, high, xtol=0.01)
 
-# %% ../nbs/47_credit_loss.ipynb #8be15f06
+# %% ../nbs/47_credit_loss.ipynb #14c46d19
 def transition(
     p_before,
     p_after,  # probabilities of the same loans

@@ -42,8 +42,10 @@ def _cohort_likelihoods(p, default, cohort, rho) -> np.ndarray:
     is_default = default[:, None] == 1
     of_default = np.log(conditional)
     of_repayment = np.log1p(-conditional)
-    of_loan = pd.DataFrame(np.where(is_default, of_default, of_repayment))
-    of_cohort = of_loan.groupby(np.asarray(cohort)).sum()
+    log_likelihood = np.where(is_default, of_default, of_repayment)
+    of_loan = pd.DataFrame(log_likelihood)
+    cohort = np.asarray(cohort)
+    of_cohort = of_loan.groupby(cohort).sum()
     return of_cohort.to_numpy()
 
 
@@ -58,9 +60,14 @@ def factors(
     default = np.asarray(default)
     likelihood = _cohort_likelihoods(p, default, cohort, rho)
     posterior = likelihood + _LOG_WEIGHTS
-    posterior = np.exp(posterior - logsumexp(posterior, axis=1, keepdims=True))
-    loans = pd.DataFrame({"p": p, "default": default}).groupby(np.asarray(cohort))
-    table = loans.agg(loans=("p", "size"), observed=("default", "mean"), expected=("p", "mean"))
+    total = logsumexp(posterior, axis=1, keepdims=True)
+    posterior = np.exp(posterior - total)
+    loans = pd.DataFrame({"p": p, "default": default})
+    table = loans.groupby(np.asarray(cohort)).agg(
+        loans=("p", "size"),
+        observed=("default", "mean"),
+        expected=("p", "mean"),
+    )
     return table.assign(
         z=posterior @ _GRID,
         low=_posterior_quantile(posterior, 0.05),
@@ -146,19 +153,22 @@ def correlation_of_rate(
     resampled = []
     for (values,), _ in blocks.bootstrap(draws):
         resampled.append(_variance_share(values))
+    mean = probit.mean()
+    through_the_cycle = norm.cdf(mean * (1 - rho) ** 0.5)
     return RateCorrelation(
         correlation=rho,
         low=np.quantile(resampled, 0.025),
         high=np.quantile(resampled, 0.975),
-        mean=100 * norm.cdf(probit.mean() * (1 - rho) ** 0.5),
-        factor=(probit.mean() - probit) / probit.std(),
+        mean=100 * through_the_cycle,
+        factor=(mean - probit) / probit.std(),
     )
 
 
 def _variance_share(probit) -> float:
     "Correlation that the variance of a probit implies."
     variance = np.var(probit, ddof=1)
-    return variance / (1 + variance)
+    total = 1 + variance
+    return variance / total
 
 # %% ../nbs/45_cycle.ipynb #9d39f1b4
 def ahead(
@@ -172,7 +182,22 @@ def ahead(
     mean = backwards.rolling(quarters).mean()
     return mean[::-1].shift(-1)
 
-# %% ../nbs/45_cycle.ipynb #c26ad78d
+# %% ../nbs/45_cycle.ipynb #53d5dd88
+def _leave_one_year_out(rows: pd.DataFrame) -> list[float]:
+    "Weighted squared errors of each year, by the line of all other years."
+    errors: list[float] = []
+    for year in sorted(set(rows.index.year)):
+        out = rows.index.year == year
+        kept, left = rows[~out], rows[out]
+        root_weight = kept.weight**0.5
+        line = np.polyfit(kept.unemployment, kept.z, 1, w=root_weight)
+        predicted = np.polyval(line, left.unemployment)
+        error = left.z - predicted
+        weighted = left.weight * error**2
+        errors += list(weighted)
+    return errors
+
+# %% ../nbs/45_cycle.ipynb #97475926
 @dataclass(frozen=True, eq=False)
 class Link:
     "The factor as a straight line of the unemployment to come."
@@ -211,7 +236,7 @@ class Link:
             lines.append(solution[0])
         return np.array(lines)
 
-# %% ../nbs/45_cycle.ipynb #c7b8e0e5
+# %% ../nbs/45_cycle.ipynb #76fe91de
 def fit_link(
     z: pd.Series,  # factor by quarter of origin: `ml` of `factors`
     unemployment: pd.Series,  # %, by quarter
@@ -244,18 +269,3 @@ def fit_link(
     }
     fit = model.fit(cov_type="HAC", cov_kwds=newey_west)
     return Link(best, fit, pd.Series(errors))
-
-
-def _leave_one_year_out(rows: pd.DataFrame) -> list[float]:
-    "Weighted squared errors of each year, by the line of all other years."
-    errors: list[float] = []
-    for year in sorted(set(rows.index.year)):
-        out = rows.index.year == year
-        kept, left = rows[~out], rows[out]
-        root_weight = kept.weight**0.5
-        line = np.polyfit(kept.unemployment, kept.z, 1, w=root_weight)
-        predicted = np.polyval(line, left.unemployment)
-        error = left.z - predicted
-        weighted = left.weight * error**2
-        errors += list(weighted)
-    return errors

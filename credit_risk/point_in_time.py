@@ -6,8 +6,8 @@
 __all__ = ['conditional_probability', 'systematic_factor', 'basel_correlation', 'basel_capital', 'Scenario', 'Scenarios',
            'under_scenario']
 
-# %% ../nbs/34_point_in_time.ipynb #a5246bf1
-from dataclasses import dataclass
+# %% ../nbs/34_point_in_time.ipynb #622b9dd9
+from dataclasses import dataclass, fields
 from math import exp, isfinite, log
 from numbers import Real
 from statistics import NormalDist
@@ -79,7 +79,7 @@ def basel_capital(
 def _is_finite(value) -> bool:
     return isinstance(value, Real) and isfinite(value)
 
-
+# %% ../nbs/34_point_in_time.ipynb #06b8f45e
 @dataclass(frozen=True)
 class Scenario:
     "One scenario of a version."
@@ -122,7 +122,7 @@ class Scenario:
 
 _SCENARIO_KEYS = ("facteur", "libelle", "label", "source", "chomage", "cinq_pour_cent")
 
-# %% ../nbs/34_point_in_time.ipynb #a949a8a9
+# %% ../nbs/34_point_in_time.ipynb #42a912a3
 @dataclass(frozen=True)
 class Scenarios:
     "The content of macro.json: the correlation, its evidence, and the scenarios by name."
@@ -171,17 +171,9 @@ class Scenarios:
         }
 
 
-_SCENARIOS_KEYS = (
-    "correlation",
-    "correlation_low",
-    "correlation_high",
-    "quarters",
-    "quarters_ahead",
-    "line",
-    "scenarios",
-)
+_SCENARIOS_KEYS = tuple(field.name for field in fields(Scenarios))
 
-# %% ../nbs/34_point_in_time.ipynb #fa546b4e
+# %% ../nbs/34_point_in_time.ipynb #7326069d
 def under_scenario(
     p: float,  # probability through the cycle
     scenarios: Scenarios,  # of the version

@@ -285,7 +285,34 @@ def contest(
         }
     return pd.DataFrame(rows).T.sort_values("RMSE")
 
-# %% ../nbs/44_satellite.ipynb #283fffe3
+# %% ../nbs/44_satellite.ipynb #2e6d912c
+def _fit_changes(y: pd.Series, X: pd.DataFrame, spec: Specification) -> RegressionResults:
+    "Least squares on changes, Newey-West errors over four quarters."
+    change = y.diff().rename("change")
+    design = spec.design(y, X, own_from=1)
+    rows = pd.concat([change, design], axis=1).dropna()
+    regressors = rows.drop(columns="change")
+    regressors = sm.add_constant(regressors, has_constant="add")
+    model = sm.OLS(rows.change, regressors)
+    newey_west = {
+        "maxlags": 4,
+        "use_correction": True,
+    }
+    return model.fit(cov_type="HAC", cov_kwds=newey_west)
+
+
+def _regressors(spec: Specification, X: pd.DataFrame, at: int, changes: list[float]) -> list[float]:
+    "The row of one quarter, in the order of `Specification.design`."
+    row: list[float] = [1]
+    for driver in spec.drivers:
+        for lag in range(spec.lags):
+            value = X[driver].iloc[at - lag]
+            row.append(value)
+    for lag in range(spec.momentum):
+        row.append(changes[-1 - lag])
+    return row
+
+# %% ../nbs/44_satellite.ipynb #c99f9c29
 @dataclass(frozen=True, eq=False)
 class Satellite:
     "A fitted satellite model."
@@ -311,7 +338,7 @@ class Satellite:
         rates = {}
         for step, quarter in enumerate(path.index):
             at = X.index.get_loc(quarter)
-            row = self._row(X, at, changes)
+            row = _regressors(self.spec, X, at, changes)
             change = float(np.dot(row, coefficients))
             if shocks is not None:
                 change += shocks[step]
@@ -319,17 +346,6 @@ class Satellite:
             level += change
             rates[quarter] = 100 * expit(level)
         return pd.Series(rates)
-
-    def _row(self, X: pd.DataFrame, at: int, changes: list[float]) -> list[float]:
-        "The regressors of one quarter, in the order of `Specification.design`."
-        row: list[float] = [1]
-        for driver in self.spec.drivers:
-            for lag in range(self.spec.lags):
-                value = X[driver].iloc[at - lag]
-                row.append(value)
-        for lag in range(self.spec.momentum):
-            row.append(changes[-1 - lag])
-        return row
 
     def intervals(
         self,
@@ -359,20 +375,9 @@ def fit_satellite(
     spec: Specification,
 ) -> Satellite:
     "Least squares on changes, Newey-West errors over four quarters."
-    change = y.diff().rename("change")
-    design = spec.design(y, X, own_from=1)
-    rows = pd.concat([change, design], axis=1).dropna()
-    regressors = rows.drop(columns="change")
-    regressors = sm.add_constant(regressors, has_constant="add")
-    model = sm.OLS(rows.change, regressors)
-    newey_west = {
-        "maxlags": 4,
-        "use_correction": True,
-    }
-    fit = model.fit(cov_type="HAC", cov_kwds=newey_west)
-    return Satellite(spec, fit, y, X)
+    return Satellite(spec, _fit_changes(y, X, spec), y, X)
 
-# %% ../nbs/44_satellite.ipynb #cadb08df
+# %% ../nbs/44_satellite.ipynb #70748f4a
 def diagnostics(satellite: Satellite) -> pd.DataFrame:  # test, p-value, what it says
     "Tests of the residuals at 5 %."
     fit = satellite.fit

@@ -49,7 +49,7 @@ def _severe_path(data_dir) -> tuple[np.ndarray, str]:
     )
     return FED_PEAK - FED_RISE + rise - recovery, source
 
-# %% ../nbs/46_scenarios.ipynb #ac11650c
+# %% ../nbs/46_scenarios.ipynb #3d2fa8ad
 def scenarios(
     last: float,  # %, unemployment before the first quarter
     data_dir: str | Path | None = None,  # see `series.shared_dir`
@@ -87,7 +87,7 @@ def scenarios(
         ),
     }
 
-# %% ../nbs/46_scenarios.ipynb #9bf0c1b3
+# %% ../nbs/46_scenarios.ipynb #1386fc50
 def path_to_peak(
     severe,  # %, the severely adverse path
     start: float,  # %, unemployment before the first quarter
@@ -97,7 +97,37 @@ def path_to_peak(
     shape = (severe - (FED_PEAK - FED_RISE)) / FED_RISE
     return start + (peak - start) * shape
 
-# %% ../nbs/46_scenarios.ipynb #4c9f23d0
+# %% ../nbs/46_scenarios.ipynb #1223c984
+def _check_cohorts(cohort: pd.PeriodIndex, unemployment: pd.Series) -> None:
+    "Refuse too few quarters, and quarters whose unemployment is unknown."
+    count = cohort.nunique()
+    if count < 12:
+        raise ValueError(
+            f"the loans come from {count} quarters;"
+            " at least 12 are needed to tell an economy from chance"
+        )
+    quarters = cohort.unique().sort_values()
+    missing = [str(quarter) for quarter in quarters if quarter not in unemployment.index]
+    if missing:
+        raise ValueError(
+            f"unemployment is not known for {', '.join(missing[:4])}:"
+            f" give every quarter from {cohort.min()} on"
+        )
+
+
+def _scenario(path: UnemploymentPath, line: Link, rho: float) -> Scenario:
+    "A path with its factor."
+    factor = line.factor(path.unemployment)
+    return Scenario(
+        factor=factor,
+        label_fr=path.label_fr,
+        label_en=path.label_en,
+        source=path.source,
+        unemployment=tuple(float(percent) for percent in path.unemployment),
+        five_percent=float(vasicek(0.05, rho, factor)),
+    )
+
+# %% ../nbs/46_scenarios.ipynb #833c5e31
 def scenario_part(
     p,  # probability through the cycle, one a loan
     default,  # 1 or 0
@@ -128,33 +158,3 @@ def scenario_part(
         scenarios=named,
     )
     return part, line, found
-
-
-def _check_cohorts(cohort: pd.PeriodIndex, unemployment: pd.Series) -> None:
-    "Refuse too few quarters, and quarters whose unemployment is unknown."
-    count = cohort.nunique()
-    if count < 12:
-        raise ValueError(
-            f"the loans come from {count} quarters;"
-            " at least 12 are needed to tell an economy from chance"
-        )
-    quarters = cohort.unique().sort_values()
-    missing = [str(quarter) for quarter in quarters if quarter not in unemployment.index]
-    if missing:
-        raise ValueError(
-            f"unemployment is not known for {', '.join(missing[:4])}:"
-            f" give every quarter from {cohort.min()} on"
-        )
-
-
-def _scenario(path: UnemploymentPath, line: Link, rho: float) -> Scenario:
-    "A path with its factor."
-    factor = line.factor(path.unemployment)
-    return Scenario(
-        factor=factor,
-        label_fr=path.label_fr,
-        label_en=path.label_en,
-        source=path.source,
-        unemployment=tuple(float(percent) for percent in path.unemployment),
-        five_percent=float(vasicek(0.05, rho, factor)),
-    )

@@ -195,7 +195,7 @@ def _sdmx(source: str, code: str, client) -> pd.Series:
     values.index = [pd.Period(str(period).replace("-Q", "Q")).start_time for period in periods]
     return values.astype(float).sort_index()
 
-# %% ../nbs/43_series.ipynb #e0a17b89
+# %% ../nbs/43_series.ipynb #d222b25a
 def _check_request(series, source, as_of) -> None:
     "Refuse a series that the source does not have, and a day that it does not keep."
     if (source, series) not in OPEN:
@@ -224,7 +224,7 @@ def _ask(source, code, as_of, client, key) -> pd.Series:
     except ValueError as error:
         raise ValueError(f"{source} refused {code}: {error}") from None
 
-
+# %% ../nbs/43_series.ipynb #f683899a
 def fetch(
     series: str,  # see `OPEN`
     source: str = "fred",  # fred, ecb or insee
@@ -249,7 +249,7 @@ def fetch(
         frame.to_csv(kept, index=False)
     return frame
 
-# %% ../nbs/43_series.ipynb #ceb881a5
+# %% ../nbs/43_series.ipynb #dba9a441
 def fetch_or_offline(
     series: str,  # see `fetch`
     source: str = "fred",

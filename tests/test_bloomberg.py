@@ -1,4 +1,5 @@
-"""The Bloomberg client against a stand-in that speaks the same calls as blpapi: requests as they are sent, answers in the shape in which they come."""
+"""The Bloomberg client against a stand-in that speaks the same calls as blpapi: requests as they
+are sent, answers in the shape in which they come."""
 
 import json
 import subprocess
@@ -60,8 +61,11 @@ def answer(*items, **more):
 
 
 class Message:
+    "The calls of blpapi.Message that the client makes."
+
     def __init__(self, value, error=None):
-        self.value, self.error = value, error
+        self.value = value
+        self.error = error
 
     def hasElement(self, name):
         return name == "responseError" and self.error is not None
@@ -80,8 +84,11 @@ class Message:
 
 
 class Event:
+    "The calls of blpapi.Event that the client makes."
+
     def __init__(self, kind, *messages):
-        self.kind, self.messages = kind, messages
+        self.kind = kind
+        self.messages = messages
 
     def eventType(self):
         return self.kind
@@ -94,7 +101,9 @@ class Session:
     "The calls of blpapi.Session that the client makes; it keeps what was sent."
 
     def __init__(self, *events, opens=True):
-        self.events, self.opens, self.sent = list(events), opens, []
+        self.events = list(events)
+        self.opens = opens
+        self.sent = []
 
     def openService(self, name):
         self.service = name
@@ -117,26 +126,34 @@ class Session:
         return self
 
     def setElement(self, name, value):
-        self.request[self.within][name] = value
+        element = self.request[self.within]
+        element[name] = value
 
     def sendRequest(self, request):
         self.sent.append(self.request)
 
     def nextEvent(self, timeout):
-        return self.events.pop(0) if self.events else Event(EVENTS["timeout"])
+        if not self.events:
+            return Event(EVENTS["timeout"])
+        return self.events.pop(0)
 
 
 def final(text):
     return Event(EVENTS["response"], Message(text))
 
 
-def test_a_series_is_asked_for_by_name_of_the_application_and_takes_the_common_shape():
-    session = Session(
+@pytest.fixture
+def session():
+    "A session that starts, opens its service and answers with two values and a hole."
+    return Session(
         Event(2, Message("SessionStarted")),
         Event(9, Message("ServiceOpened")),
         final(answer(item([6.1, None, 8.7]))),
     )
-    rows = fetch_bloomberg("unemployment", "2008-07-01", "2009-03-31", session=session, app="RISK")
+
+
+def test_a_series_is_asked_for_in_the_name_of_the_application(session):
+    fetch_bloomberg("unemployment", "2008-07-01", "2009-03-31", session=session, app="RISK")
     assert session.service == "//blp/bqlsvc"
     assert session.sent == [
         {
@@ -145,33 +162,29 @@ def test_a_series_is_asked_for_by_name_of_the_application_and_takes_the_common_s
             "clientContext": {"appName": "RISK"},
         }
     ]
-    assert (
-        list(rows) == COLUMNS
-        and list(rows.value) == [6.1, 8.7]
-        and set(rows.source) == {"Bloomberg USURTOT Index"}
-        and set(rows.series) == {"unemployment"}
-    )
 
 
-def test_the_vintage_is_the_day_that_was_asked_for():
+def test_an_answer_takes_the_common_shape(session):
+    rows = fetch_bloomberg("unemployment", "2008-07-01", "2009-03-31", session=session)
+    assert list(rows) == COLUMNS
+    assert list(rows.value) == [6.1, 8.7]
+    assert set(rows.source) == {"Bloomberg USURTOT Index"}
+    assert set(rows.series) == {"unemployment"}
+
+
+def test_the_vintage_is_the_day_that_was_asked_for(session):
     rows = fetch_bloomberg(
-        "unemployment",
-        "2008-07-01",
-        "2009-03-31",
-        as_of="2009-05-01",
-        session=Session(final(answer(item([6.0])))),
+        "unemployment", "2008-07-01", "2009-03-31", as_of="2009-05-01", session=session
     )
-    assert set(rows.vintage) == {
-        pd.Timestamp("2009-05-01")
-    } and "as_of_date=2009-05-01" in bql_query(
-        "unemployment", "2008-07-01", "2009-03-31", "2009-05-01"
-    )
+    assert set(rows.vintage) == {pd.Timestamp("2009-05-01")}
+    assert "as_of_date=2009-05-01" in session.sent[0]["expression"]
 
 
 def test_an_answer_in_parts_is_put_together():
     text = answer(item([6.1, 6.9, 8.7]))
-    session = Session(Event(EVENTS["partial"], Message(text[:70])), final(text[70:]))
-    assert parse_bql(send_bql(session, "get(x) for(y)")).value.tolist() == [6.1, 6.9, 8.7]
+    parts = Session(Event(EVENTS["partial"], Message(text[:70])), final(text[70:]))
+    rows = parse_bql(send_bql(parts, "get(x) for(y)"))
+    assert rows.value.tolist() == [6.1, 6.9, 8.7]
 
 
 @pytest.mark.parametrize(
@@ -238,22 +251,28 @@ def test_a_request_that_fails_says_why(session, says):
         send_bql(session, "get(x) for(y)")
 
 
-def test_a_price_has_no_vintage_and_an_unknown_series_names_the_known():
+def test_a_price_has_no_vintage():
     with pytest.raises(ValueError, match="never revised"):
         bql_query("volatility", "2008-01-01", "2009-01-01", as_of="2009-01-01")
+
+
+def test_an_unknown_series_names_the_known_ones():
     with pytest.raises(ValueError, match="unemployment"):
         bql_query("happiness", "2008-01-01", "2009-01-01")
-    assert all(bql_query(s, "2008-01-01", "2009-01-01") for s in SERIES)
 
 
-def test_blpapi_is_imported_only_when_used_and_its_absence_says_how_to_get_it(monkeypatch):
+@pytest.mark.parametrize("series", SERIES)
+def test_every_series_has_a_query(series):
+    assert SERIES[series].ticker in bql_query(series, "2008-01-01", "2009-01-01")
+
+
+def test_blpapi_is_imported_only_when_it_is_used():
     code = "import sys, credit_risk.bloomberg; print('blpapi' in sys.modules)"
-    assert (
-        subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True
-        ).stdout.strip()
-        == "False"
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_without_blpapi_the_client_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "blpapi", None)
     with pytest.raises(BloombergError, match="package index.*WAPI"):
         open_session()
