@@ -1,7 +1,7 @@
-"""How dense the code is: `python tests/measure_code.py [FOLDER] [--worst N]`, printed by `make lint`.
+"""How dense the code is: `python tests/measure_code.py [FOLDER] [--worst N]`, in `make lint` too.
 
 Density is the number of syntax nodes for each line of a function's body, blank lines and comments
-aside; a docstring counts with both. The folder is a checkout, so that two revisions can be compared.
+aside; a docstring counts with both. FOLDER is a checkout, so that two can be compared.
 """
 
 import argparse
