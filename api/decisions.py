@@ -14,8 +14,9 @@ from pydantic import BaseModel
 from pydantic import Field as PydanticField
 
 from credit_risk import scoring
+from credit_risk.answer import Result
 from credit_risk.audit import row_hash
-from credit_risk.contract import EXAMPLE, BadRequest, ClientRequest, InlineRequest, Result
+from credit_risk.contract import EXAMPLE, BadRequest, ClientRequest, InlineRequest
 from credit_risk.version import Version
 
 from . import audit, metrics, openapi

@@ -10,7 +10,7 @@ from openapi_pydantic.util import PydanticSchema, construct_open_api_with_schema
 from pydantic import BaseModel
 from pydantic import Field as PydanticField
 
-from credit_risk.contract import FIELDS, SECTIONS
+from credit_risk.fields import FIELDS, SECTIONS
 
 from .problems import PROBLEMS
 

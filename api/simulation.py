@@ -10,19 +10,18 @@ from flask import Blueprint, request
 from pydantic import BaseModel, create_model
 from pydantic import Field as PydanticField
 
+from credit_risk.answer import Intervalle, Result
 from credit_risk.changes import smallest_changes
 from credit_risk.contract import (
     EXAMPLES,
     RISKY,
-    SECTIONS,
     Client,
     ClientRequest,
     Compte,
     InlineRequest,
-    Intervalle,
-    Result,
     dossier_to_json,
 )
+from credit_risk.fields import SECTIONS
 
 from . import openapi
 from .decisions import decide

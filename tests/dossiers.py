@@ -3,7 +3,7 @@
 import random
 from datetime import date, timedelta
 
-from credit_risk.contract import FIELDS, SECTIONS
+from credit_risk.fields import FIELDS, SECTIONS
 
 FIRST_DAY, LAST_DAY = date(2012, 1, 1), date(2024, 9, 1)
 SHARES = {"missing": 0.15, "extreme": 0.05, "wrong": 0.01}  # of the facts

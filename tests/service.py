@@ -26,8 +26,9 @@ from pathlib import Path
 import pytest
 
 from credit_risk.audit import verify
-from credit_risk.contract import EXAMPLE, FIELDS
+from credit_risk.contract import EXAMPLE
 from credit_risk.database import connect
+from credit_risk.fields import FIELDS
 
 ROOT = Path(__file__).resolve().parent.parent
 KEY = "a-key-for-the-tests-only"

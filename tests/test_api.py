@@ -17,11 +17,13 @@ from service import KEY, ROOT, Load, changed, encoded, environment, free_port, r
 
 from api.config import ConfigError, read_config
 from api.problems import PROBLEMS
+from credit_risk.answer import Result
 from credit_risk.audit import chain_problems
 from credit_risk.bank import create_bank
-from credit_risk.contract import EXAMPLE, FIELDS, SECTIONS, Result
+from credit_risk.contract import EXAMPLE
 from credit_risk.database import connect, dossier_of_client
 from credit_risk.features import REASON_CODES
+from credit_risk.fields import FIELDS, SECTIONS
 
 TOMORROW = (date.today() + timedelta(days=1)).isoformat()
 NO_KEY = {"Authorization": None}

@@ -19,9 +19,10 @@ import pytest
 from scipy.stats import binomtest
 
 from credit_risk.bank import BLOCK_SIZE, create_bank, digest, read_truth, simulate, truth_path
-from credit_risk.contract import BANK_ONLY, FIELDS, disagreements
+from credit_risk.contract import disagreements
 from credit_risk.database import TABLES, all_dossiers, connect, dossier_of_client, is_empty, migrate
 from credit_risk.economy import FIRST_MONTH, LAST_DAY
+from credit_risk.fields import BANK_ONLY, FIELDS
 from credit_risk.outcomes import true_probability
 from credit_risk.population import KINDS
 

@@ -16,7 +16,6 @@ from credit_risk.contract import (
     CROSS_FIELD_RULES,
     EXAMPLE,
     EXAMPLES,
-    FIELDS,
     WORK_AGE,
     BadRequest,
     civil_day,
@@ -43,6 +42,7 @@ from credit_risk.features import (
     features,
     instalment,
 )
+from credit_risk.fields import FIELDS
 
 ROOT = Path(__file__).resolve().parent.parent
 TODAY = date(2026, 11, 1)

@@ -15,7 +15,6 @@ import pytest
 import sqlalchemy as sa
 from mariadb_server import private_mariadb
 
-from credit_risk.contract import BANK_ONLY, DEMANDE, FIELDS
 from credit_risk.database import (
     SQL,
     all_dossiers,
@@ -32,6 +31,7 @@ from credit_risk.database import (
     query,
     read_applications,
 )
+from credit_risk.fields import BANK_ONLY, DEMANDE, FIELDS
 
 # a row that is right, in each table
 VALID = {

@@ -6,7 +6,8 @@ from datetime import date, timedelta
 import pytest
 
 from credit_risk.changes import smallest_changes
-from credit_risk.contract import EXAMPLE, EXAMPLES, FIELDS, RISKY, SECTIONS, parse_request
+from credit_risk.contract import EXAMPLE, EXAMPLES, RISKY, parse_request
+from credit_risk.fields import FIELDS, SECTIONS
 from credit_risk.version import load_version
 
 ORDER = ["refuser", "examiner", "accepter"]  # the better recommendation last

@@ -17,7 +17,7 @@ from api.middleware import CSP_DOCS
 
 SAMPLE = (
     "index.html",
-    "16_additive.html",
+    "18_additive.html",
     "reference/http.html",
     "howto/decision.html",
     "reports/eda.html",
@@ -130,7 +130,7 @@ def test_the_chapters_are_in_order_and_document_what_they_export(open_book):
     assert [c for c in chapters if c[0].isdigit()] == [
         f"{p.stem}.html" for p in sorted((ROOT / "nbs").glob("[0-9]*.ipynb"))
     ]
-    page = open_book("25_scorer.html")
+    page = open_book("27_scorer.html")
     entry = page.locator("dt[id='credit_risk.scorer.CreditScorer.predict_proba']")
     expect(entry).to_be_visible()
     assert "X" in entry.inner_text()
@@ -141,7 +141,7 @@ def test_the_chapters_are_in_order_and_document_what_they_export(open_book):
 
 
 def test_formulas_are_drawn(open_book):
-    page = open_book("16_additive.html")
+    page = open_book("18_additive.html")
     formula = page.locator("math[display=block]").first
     expect(formula).to_be_visible()
     box = formula.locator("munder, msub").first.bounding_box()
@@ -155,8 +155,8 @@ def test_formulas_are_drawn(open_book):
 @pytest.mark.parametrize(
     "word, name",
     [
-        ("calibration", "25_scorer.html"),
-        ("CreditScorer", "25_scorer.html"),
+        ("calibration", "27_scorer.html"),
+        ("CreditScorer", "27_scorer.html"),
         ("tampering", "start.html"),
     ],
 )

@@ -8,7 +8,6 @@ from matplotlib.text import Text
 
 from credit_risk import eda
 from credit_risk.bank import create_bank
-from credit_risk.contract import BANK_ONLY, FIELDS
 from credit_risk.database import connect
 from credit_risk.evaluation import (
     psi,
@@ -17,6 +16,7 @@ from credit_risk.evaluation import (
     scorer_metrics,
     smoothed_shares,
 )
+from credit_risk.fields import BANK_ONLY, FIELDS
 from credit_risk.intervals import auc_delong, bootstrap_interval, paired_auc, paired_brier
 from credit_risk.monitoring import drift_table
 from credit_risk.profiles import profile

@@ -19,7 +19,17 @@ FORBIDDEN = {  # in the serving process
     *("IPython", "ipykernel", "jupyter_client", "jupyter_core", "notebook"),
 }
 SERVING = {  # modules that the service may import
-    *("contract", "database", "features", "records", "additive", "uncertainty", "decision"),
+    *(
+        "fields",
+        "contract",
+        "answer",
+        "database",
+        "features",
+        "records",
+        "additive",
+        "uncertainty",
+        "decision",
+    ),
     *("reasons", "point_in_time", "artifacts", "version", "scoring", "changes", "keys", "audit"),
 }
 FIGURES = {"matplotlib", "seaborn"}

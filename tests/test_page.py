@@ -8,7 +8,8 @@ from browser import NARROW
 from playwright.sync_api import expect
 from service import KEY
 
-from credit_risk.contract import EXAMPLE, FIELDS
+from credit_risk.contract import EXAMPLE
+from credit_risk.fields import FIELDS
 
 
 def problem(status, name, detail):

@@ -20,9 +20,10 @@ import pytest
 from berka_files import REAL, write_synthetic
 from service import children, running, until
 
+from credit_risk.answer import Result
 from credit_risk.artifacts import FILES, current_version, digest, promotions, read_version, versions
 from credit_risk.bank import create_bank
-from credit_risk.contract import EXAMPLE, Result
+from credit_risk.contract import EXAMPLE
 from credit_risk.database import ROOT, connect
 from credit_risk.origin import DRAWING, JUDGES, TRAINING, code_of, imported_modules, training_code
 from credit_risk.scoring import check_golden
