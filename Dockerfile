@@ -1,5 +1,5 @@
 # The service: docker build -t credit-risk .
-# With the notebooks, to retrain: docker build --target retrain -t credit-risk-retrain .
+# The image with the notebooks, to retrain: docker build --target retrain -t credit-risk-retrain .
 # Behind a proxy or a mirror: --build-arg BASE=… --build-arg PIP_INDEX_URL=…
 ARG BASE=python:3.12.14-slim-bookworm@sha256:0f5b26b9518d002b6173fd61daad821fa340635ebfec5bba471013f9ca114579
 
@@ -10,7 +10,7 @@ WORKDIR /app
 RUN python3 -m venv --without-pip /venv
 COPY requirements/serve.lock requirements/
 RUN python3 -m pip --python /venv install --require-hashes -r requirements/serve.lock
-# the project itself is read from /app: its path, its release and its command
+# the project is read from /app: write its path, its release and its command
 COPY settings.ini ./
 RUN site=$(/venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
  && release=$(sed -n 's/^version = //p' settings.ini) && mkdir "$site/credit_risk-$release.dist-info" \
@@ -34,7 +34,7 @@ USER 10001:10001
 
 FROM base AS retrain
 USER 0
-# the base is pinned, and Debian drops the releases that a pin would name
+# no version is pinned: Debian removes old releases of a package, and the base image is pinned
 # hadolint ignore=DL3008
 RUN apt-get update && apt-get install -y --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*
 COPY --from=build-retrain /venv /venv

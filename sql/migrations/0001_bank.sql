@@ -1,11 +1,14 @@
--- The bank: one text for MariaDB and SQLite. Ranges and categories are those of credit_risk/contract.py, and a test violates each one.
--- /*! … */ is read by MariaDB and is a comment for SQLite: exact accents (utf8mb4_nopad_bin) make 'Defaut' differ from 'Défaut', and no padding makes 'auto ' differ from 'auto'.
--- date(x) is not null and date(x) = x refuses in SQLite, which has no date type, what MariaDB refuses by itself (31 February excepted).
+-- The bank: one text for MariaDB and SQLite. Ranges and categories are those of credit_risk/contract.py, and
+-- a test violates each of them.
+-- MariaDB reads the text inside /*! … */; for SQLite it is a comment. The collation utf8mb4_nopad_bin compares
+-- accents and trailing blanks: 'Defaut' differs from 'Défaut', and 'auto ' from 'auto'.
+-- SQLite has no type for dates: the check "date(x) is not null and date(x) = x" refuses there what MariaDB refuses
+-- by its type, with the exception of days such as 31 February.
 
 create table clients (
   client_id          integer not null primary key,
   date_naissance     date not null,
-  sexe               varchar(1),               -- for the audit of fairness only, never a feature
+  sexe               varchar(1),               -- for the audit of fairness only; no feature reads it
   situation_familiale varchar(20),
   personnes_a_charge integer,
   statut_logement    varchar(20),
@@ -31,7 +34,7 @@ create table comptes (
   client_id          integer not null,
   type_compte        varchar(10) not null,
   date_ouverture     date not null,
-  solde              decimal(14,2),            -- euros, today: a dossier of the past never reads it
+  solde              decimal(14,2),            -- euros, today; no dossier reads it
   decouvert_autorise decimal(12,2),            -- euros
   constraint comptes_client foreign key (client_id) references clients (client_id),
   constraint comptes_compte_id check (compte_id > 0),
@@ -94,12 +97,12 @@ create table demandes_de_pret (
 create table decisions (
   decision_id    varchar(36) not null primary key,
   horodatage     varchar(32) not null,         -- UTC, ISO 8601
-  cle            varchar(64) not null,         -- name of the API key, never the key
+  cle            varchar(64) not null,         -- name of the API key, not the key
   dossier        text not null,                -- JSON
   resultat       text not null,                -- JSON, reasons included
   modele_version varchar(64) not null,
   ecrivain       varchar(36) not null,         -- process that wrote the row
-  rang           integer not null,             -- 1, 2, 3… for each writer
+  rang           integer not null,             -- 1, 2, 3… within the chain of the writer
   hash_precedent varchar(64) not null,
   hash           varchar(64) not null,
   constraint decisions_chaine unique (ecrivain, rang)

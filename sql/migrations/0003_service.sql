@@ -1,16 +1,16 @@
--- What the service keeps of its own: keys as hashes, the last row of each writer of the audit, and answers that a caller may ask for again.
+-- The tables of the service: hashes of keys, the end of each chain of the audit, and the answers to repeated requests.
 
 create table cles (
-  nom        varchar(64) not null primary key,   -- what decisions.cle quotes: never used twice
-  empreinte  varchar(64) not null,               -- SHA-256 of the key, which is kept nowhere
+  nom        varchar(64) not null primary key,   -- decisions.cle quotes it, so it is used once
+  empreinte  varchar(64) not null,               -- SHA-256 of the key; the key itself is not stored
   portees    varchar(64) not null,               -- score, audit, operate, separated by spaces
-  creee_le   varchar(32) not null,               -- UTC, ISO 8601, as the two below
-  expire_le  varchar(32),                        -- NULL: never
-  revoquee_le varchar(32),                       -- NULL while it is good
+  creee_le   varchar(32) not null,               -- UTC, ISO 8601, like the two below
+  expire_le  varchar(32),                        -- NULL: the key does not expire
+  revoquee_le varchar(32),                       -- NULL while the key is valid
   constraint cles_empreinte unique (empreinte)
 ) /*! engine = InnoDB default character set utf8mb4 collate utf8mb4_nopad_bin */;
 
--- written with the decisions themselves: without it the last rows of a chain could go unnoticed
+-- Written in the transaction of the decisions. Without it a removal of the last rows of a chain would not be found.
 create table ecrivains (
   ecrivain varchar(36) not null primary key,
   rang     integer not null,                     -- of its last row

@@ -1,4 +1,4 @@
-"""Run by Alembic: the connection comes from credit_risk.database.migrate, and there is no offline mode."""
+"""Alembic runs this file on the connection of credit_risk.database.migrate; no offline mode."""
 
 from alembic import context
 

@@ -1,6 +1,7 @@
 -- name: dossiers
--- Facts of each application of `source` as the bank knew them on its date, one JSON object a row: a driver in Python spends more on a column than on a fact.
--- Statements of the month of the application or later, and outcomes not yet known that day, never reach a row.
+-- The facts of each application of `source` as the bank knew them on its date, one JSON object a row: one column is
+-- read faster from Python than many.
+-- Statements of the month of the application or later are left out, and so are outcomes that became known later.
 with source as (
   /* source: une_demande or des_demandes */
 ),
@@ -64,17 +65,17 @@ order by demande_id;
 select 0 as demande_id, date(:date_demande) as date_demande, clients.* from clients where client_id = :client_id;
 
 -- name: des_demandes
--- The applications of the bank after :apres, up to :jusque. The page is cut in `cible`, whose rows are then computed once and not wherever they are read.
+-- The applications of the bank after :apres, up to :jusque. The page is cut in `cible`, so its rows are computed once.
 select demande_id, date_demande, clients.* from demandes_de_pret join clients using (client_id) where demande_id > :apres and demande_id <= :jusque;
 
 -- name: demandes
--- What was asked for, what was decided and how it ended, page by page in the order of `dossiers`.
+-- The loan, the decision and the outcome of each application, page by page, in the order of `dossiers`.
 select demande_id, client_id, date_demande, montant, duree_mois, taux_annuel, mensualite, objet, canal, decision, statut_pret, date_statut, sexe
 from demandes_de_pret join clients using (client_id)
 where demande_id > :apres and demande_id <= :jusque
 order by demande_id limit :page;
 
 -- name: bornes
--- Every :taille-th application: the bounds of parts of like size.
+-- Every :taille-th application: the bounds of parts of equal size.
 select demande_id from (select demande_id, row_number() over (order by demande_id) as rang from demandes_de_pret) as rangs
 where mod(rang, :taille) = 0 order by demande_id;

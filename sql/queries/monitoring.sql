@@ -1,5 +1,5 @@
 -- name: decisions_between
--- What was answered in a time, for monitoring.
+-- The decisions of a period, for monitoring.
 select decision_id, horodatage, dossier, resultat, modele_version
 from decisions
 where horodatage >= :depuis and horodatage < :jusque

@@ -1,4 +1,4 @@
-"""Keys, the ends of the audit's chains, and answers to repeat."""
+"""Keys, the ends of the audit's chains, and the answers to repeated requests."""
 
 from alembic import op
 

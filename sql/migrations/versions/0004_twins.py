@@ -1,4 +1,4 @@
-"""The index by which a dossier finds twin applicants."""
+"""The index with which a dossier finds other clients of the same birth date and income."""
 
 from alembic import op
 
