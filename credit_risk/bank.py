@@ -10,6 +10,7 @@ import hashlib
 import os
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -94,16 +95,18 @@ class Block:
     ) -> Iterator[tuple]:  # Python values, ready for `insert_rows`
         "The rows of a table."
         columns = self.truth if table == "verite" else self.tables[table]
-        return zip(*(_python_values(column) for column in columns.values()), strict=True)
+        values = map(_python_values, columns.values())
+        return zip(*values, strict=True)
 
 
 def _python_values(column):
     "A column as Python values, None for unknown; a date is text."
     if column.dtype.kind == "M":
-        days = np.datetime_as_string(column, unit="D").tolist()
-        return [None if day == "NaT" else day for day in days]
+        days = np.datetime_as_string(column, unit="D")
+        return [None if day == "NaT" else day for day in days.tolist()]
     values = column.tolist()
-    if column.dtype.kind == "f" and np.isnan(column).any():
+    can_be_unknown = column.dtype.kind == "f"
+    if can_be_unknown and np.isnan(column).any():
         return [None if value != value else value for value in values]
     return values
 
@@ -121,7 +124,14 @@ class _Clients:
     declared: dict  # the same, as declared
 
     def __len__(self):
+        "The number of clients."
         return len(self.people)
+
+
+def _copy_requests(requests, applications):
+    "Give the clones the requests of the clients whom they copy; changes requests."
+    clones = np.flatnonzero(applications.is_kind("clone"))
+    requests.copy_first(clones, applications.source[clones])
 
 
 def _draw_clients(rng, n):
@@ -132,12 +142,18 @@ def _draw_clients(rng, n):
     drop_invisible(applications, people)
     open_recently(rng, situation, applications)
     requests = draw_requests(rng, people, applications)
-    cloned = np.flatnonzero(applications.is_kind("clone"))
-    requests.copy_first(cloned, applications.source[cloned])
+    _copy_requests(requests, applications)
     habits = draw_habits(rng, n)
     civil = civil_facts(people, situation)
-    declared = falsify(rng, civil, people, applications)
-    return _Clients(applications, people, situation, requests, habits, civil, declared)
+    return _Clients(
+        applications=applications,
+        people=people,
+        situation=situation,
+        requests=requests,
+        habits=habits,
+        civil=civil,
+        declared=falsify(rng, civil, people, applications),
+    )
 
 # %% ../nbs/13_bank.ipynb #dce08ee4
 @dataclass
@@ -160,17 +176,28 @@ class _Books:
 
 def _keep_books(clients, accounts):
     "The statements under the present strain."
-    strain, noise, calendar = accounts.strain, accounts.noise, accounts.calendar
-    people, situation = clients.people, clients.situation
-    return _Books(
-        main=main_statements(people, situation, clients.habits, strain, noise, calendar),
-        savings=savings_balances(accounts.savings, strain, noise, calendar),
+    main = main_statements(
+        clients.people,
+        clients.situation,
+        clients.habits,
+        accounts.strain,
+        accounts.noise,
+        accounts.calendar,
     )
+    savings = savings_balances(
+        accounts.savings,
+        accounts.strain,
+        accounts.noise,
+        accounts.calendar,
+    )
+    return _Books(main, savings)
 
 
 def _request_facts(clients, rows, rank):
     "What the clients `rows` ask for at a rank: contract field to array."
     requests = clients.requests
+    purpose = requests.purpose[rows, rank]
+    channel = requests.channel[rows, rank]
     return {
         "date_demande": clients.applications.dates[rows, rank],
         "date_ouverture": clients.situation.opening_date[rows],
@@ -178,23 +205,37 @@ def _request_facts(clients, rows, rank):
         "duree_mois": requests.term[rows, rank],
         "taux_annuel": requests.rate[rows, rank],
         "mensualite": requests.instalment[rows, rank],
-        "objet": codes_of("objet", requests.purpose[rows, rank]),
-        "canal": codes_of("canal", requests.channel[rows, rank]),
+        "objet": codes_of("objet", purpose),
+        "canal": codes_of("canal", channel),
     }
 
 # %% ../nbs/13_bank.ipynb #b5989ecc
+def _facts_at(clients, accounts, months, rank, loans, rows):
+    "Everything but civil facts about the clients `rows` as of the application of a rank."
+    calendar = accounts.calendar
+    books = _keep_books(clients, accounts)
+    first_column = calendar.month[rows, 0]
+    column = months[rows, rank] - first_column
+    facts = account_facts(books.main, books.savings, calendar, rows, column)
+    facts |= loan_facts(loans, clients.applications.dates, rank, rows)
+    facts |= _request_facts(clients, rows, rank)
+    return facts
+
+
 def _decide(rng, clients, accounts, months, rank, loans):
     "Decide the applications of a rank and draw their outcomes; changes loans."
     rows = np.flatnonzero(loans.asked[:, rank])
-    column = months[rows, rank] - accounts.calendar.month[rows, 0]
-    books = _keep_books(clients, accounts)
-    facts = account_facts(books.main, books.savings, accounts.calendar, rows, column)
-    facts |= loan_facts(loans, clients.applications.dates, rank, rows)
-    facts |= _request_facts(clients, rows, rank)
-    probability = true_probability(facts | _rows_of(clients.civil, rows))
-    granted = old_rule_grants(rng, facts | _rows_of(clients.declared, rows))
-    asked, term = facts["date_demande"], facts["duree_mois"]
-    defaulted, ended = draw_outcomes(rng, asked, term, probability)
+    facts = _facts_at(clients, accounts, months, rank, loans, rows)
+    civil = _rows_of(clients.civil, rows)
+    declared = _rows_of(clients.declared, rows)
+    probability = true_probability(facts | civil)
+    granted = old_rule_grants(rng, facts | declared)
+    defaulted, ended = draw_outcomes(
+        rng,
+        asked=facts["date_demande"],
+        term=facts["duree_mois"],
+        probability=probability,
+    )
     loans.record(rows, rank, granted, defaulted, ended, probability)
 
 
@@ -206,75 +247,111 @@ def _rows_of(columns, rows):
 def _strain_of_bad_loans(accounts, months, rank, loans):
     "The strain that the bad loans of a rank add."
     calendar = accounts.calendar
-    start = calendar.month[:, 0]
-    is_bad = loans.granted[:, rank] & loans.defaulted[:, rank]
+    first_month = calendar.month[:, 0]
+    granted = loans.granted[:, rank]
+    is_bad = granted & loans.defaulted[:, rank]
     ended = month_index(loans.ended[:, rank])
-    default = np.where(is_bad, ended - start, NO_DEFAULT)
-    return default_strain(calendar.elapsed, months[:, rank] - start, default)
+    return default_strain(
+        elapsed=calendar.elapsed,
+        asked=months[:, rank] - first_month,
+        default=np.where(is_bad, ended - first_month, NO_DEFAULT),
+    )
+
+
+def _open_accounts(rng, recent_rng, clients, months):
+    "The accounts of a block before any loan."
+    people = clients.people
+    opening_date = clients.situation.opening_date
+    calendar = make_calendar(months, opening_date)
+    noise = draw_noise(rng, recent_rng, calendar)
+    strain = draw_strain(rng, people, calendar, noise)
+    savings = draw_savings(rng, people, clients.applications.first, opening_date)
+    return _Accounts(calendar, noise, savings, strain)
 
 
 def _live(rng, recent_rng, clients):
     "Accounts, decisions and outcomes of a block."
-    dates, opening_date = clients.applications.dates, clients.situation.opening_date
+    dates = clients.applications.dates
     asked = ~np.isnat(dates)
     months = np.where(asked, month_index(dates), -1)
-    calendar = make_calendar(months, opening_date)
-    noise = draw_noise(rng, recent_rng, calendar)
-    strain = draw_strain(rng, clients.people, calendar, noise)
-    savings = draw_savings(rng, clients.people, clients.applications.first, opening_date)
-    accounts = _Accounts(calendar, noise, savings, strain)
+    accounts = _open_accounts(rng, recent_rng, clients, months)
     loans = no_loans(asked)
     for rank in range(MAX_LOANS):
         _decide(rng, clients, accounts, months, rank, loans)
-        accounts.strain = accounts.strain + _strain_of_bad_loans(accounts, months, rank, loans)
+        added = _strain_of_bad_loans(accounts, months, rank, loans)
+        accounts.strain = accounts.strain + added
     return accounts, loans
 
 # %% ../nbs/13_bank.ipynb #fb09d5a2
+_FIELDS_BY_KIND = (*(FALSIFIED[kind] for kind in KINDS), ())  # the last, index -1: none
+
+
 def _falsified_fields(kind):
     "The falsified fields of each client."
-    return [FALSIFIED[KINDS[k]] if k >= 0 else () for k in kind]
+    return [_FIELDS_BY_KIND[k] for k in kind]
 
 
 def _client_rows(rng, client_id, clients, falsified):
     "The table clients."
     declared = clients.declared
-    columns = {"client_id": client_id, "date_naissance": declared["date_naissance"]}
-    columns["sexe"] = clients.people.sex.astype(object)
-    columns |= {name: declared[name] for name in CIVIL[1:]}
+    columns = {
+        "client_id": client_id,
+        "date_naissance": declared["date_naissance"],
+        "sexe": clients.people.sex.astype(object),
+    }
+    for name in CIVIL[1:]:
+        columns[name] = declared[name]
+    dependants = declared["personnes_a_charge"].astype(int)
     columns["departement"] = clients.situation.departement.astype(object)
-    columns["personnes_a_charge"] = declared["personnes_a_charge"].astype(int).astype(object)
+    columns["personnes_a_charge"] = dependants.astype(object)
     drop_values(rng, columns, falsified)
     return columns
+
+
+def _application_ids(client_id, row, rank):
+    "Identifiers of applications: that of the client, then the rank."
+    return 10 * client_id[row] + rank + 1
 
 
 def _application_rows(rng, client_id, clients, loans, falsified):
     "The table demandes_de_pret."
     row, rank = np.nonzero(loans.asked)
-    granted, ended = loans.granted[row, rank], loans.ended[row, rank]
+    granted = loans.granted[row, rank]
+    defaulted = loans.defaulted[row, rank]
+    ended = loans.ended[row, rank]
     is_over = granted & (ended <= LAST_DAY)
-    status = np.where(loans.defaulted[row, rank], "Défaut", "Remboursé").astype(object)
+    decision = np.where(granted, "acceptee", "refusee")
+    status = np.where(defaulted, "Défaut", "Remboursé")
     facts = _request_facts(clients, row, rank)
     del facts["date_ouverture"]
-    columns = {"demande_id": 10 * client_id[row] + rank + 1, "client_id": client_id[row]} | facts
-    columns["decision"] = np.where(granted, "acceptee", "refusee").astype(object)
-    columns["statut_pret"] = np.where(is_over, status, None)
-    columns["date_statut"] = np.where(is_over, ended, np.datetime64("NaT"))
+    columns = {
+        "demande_id": _application_ids(client_id, row, rank),
+        "client_id": client_id[row],
+        **facts,
+        "decision": decision.astype(object),
+        "statut_pret": np.where(is_over, status.astype(object), None),
+        "date_statut": np.where(is_over, ended, np.datetime64("NaT")),
+    }
     drop_values(rng, columns, [falsified[i] for i in row])
     return columns
+
+
+_KIND_NAMES = np.array([*KINDS, None], dtype=object)  # the last, index -1: none
 
 
 def _truth_rows(client_id, clients, loans, falsified, mistyped):
     "What is true of each application."
     row, rank = np.nonzero(loans.asked)
+    kind = clients.applications.kind[row]
     fields = [",".join(falsified[i]) or None for i in row]
-    kinds = np.array([*KINDS, None], dtype=object)  # None is the last: index -1
+    errors = mistyped[row]
     return {
-        "demande_id": 10 * client_id[row] + rank + 1,
+        "demande_id": _application_ids(client_id, row, rank),
         "client_id": client_id[row],
         "pd_vraie": loans.probability[row, rank],
-        "type_anomalie": kinds[clients.applications.kind[row]],
+        "type_anomalie": _KIND_NAMES[kind],
         "champs_falsifies": np.array(fields, dtype=object),
-        "champs_sales": np.where(mistyped[row] == "", None, mistyped[row]),
+        "champs_sales": np.where(errors == "", None, errors),
     }
 
 # %% ../nbs/13_bank.ipynb #bf958e04
@@ -291,90 +368,133 @@ class _Account:
     statements: Statements
 
 
+def _overdraft_limits(rng, clients):
+    "The authorised overdrafts as recorded: some are unknown."
+    limit = clients.situation.overdraft_limit.copy()
+    is_missing = rng.random(len(limit)) < MISSING["decouvert_autorise"]
+    limit[is_missing] = np.nan
+    return limit
+
+
+def _main_account(rng, client_id, clients, calendar, statements):
+    "The main account of each client."
+    return _Account(
+        account_id=10 * client_id + 1,
+        kind="courant",
+        held=np.ones(len(clients), bool),
+        opening_date=clients.situation.opening_date,
+        limit=_overdraft_limits(rng, clients),
+        kept=calendar.main,
+        statements=statements,
+    )
+
+
+def _savings_account(number, client_id, accounts, balances):
+    "The first (0) or the second (1) savings account of each client."
+    calendar = accounts.calendar
+    savings = accounts.savings
+    cents = balances.cents[number]
+    return _Account(
+        account_id=10 * client_id + 2 + number,
+        kind="epargne",
+        held=savings.held[number],
+        opening_date=savings.opening_date[number],
+        limit=np.zeros(len(client_id)),
+        kept=calendar.savings & balances.exists[number],
+        statements=savings_statements(cents, calendar.month),
+    )
+
+
 def _account_list(rng, client_id, clients, accounts):
     "The main account and two savings accounts of each client."
-    calendar, savings = accounts.calendar, accounts.savings
     books = _keep_books(clients, accounts)
-    everyone = np.ones(len(clients), bool)
-    opening_date = clients.situation.opening_date
-    limit = clients.situation.overdraft_limit.copy()
-    limit[rng.random(len(clients)) < MISSING["decouvert_autorise"]] = np.nan
-    found = [
-        _Account(
-            10 * client_id + 1, "courant", everyone, opening_date, limit, calendar.main, books.main
-        )
+    return [
+        _main_account(rng, client_id, clients, accounts.calendar, books.main),
+        _savings_account(0, client_id, accounts, books.savings),
+        _savings_account(1, client_id, accounts, books.savings),
     ]
-    for number in (0, 1):
-        found.append(
-            _Account(
-                account_id=10 * client_id + 2 + number,
-                kind="epargne",
-                held=savings.held[number],
-                opening_date=savings.opening_date[number],
-                limit=np.zeros(len(clients)),
-                kept=calendar.savings & books.savings.exists[number],
-                statements=savings_statements(books.savings.cents[number], calendar.month),
-            )
-        )
-    return found
 
 # %% ../nbs/13_bank.ipynb #9d885854
 _MONEY_COLUMNS = STATEMENT_COLUMNS[:4]  # in cents until they are written
 
 
+def _kept(arrays, account_list):
+    "The months with a statement of every account, one account after the other."
+    parts = []
+    for values, account in zip(arrays, account_list, strict=True):
+        everywhere = np.broadcast_to(values, account.kept.shape)
+        parts.append(everywhere[account.kept])
+    return np.concatenate(parts)
+
+
 def _statement_rows(account_list, month_dates):
     "The table releves_mensuels, in the order of its primary key."
-    ids, months = [], []
-    for account in account_list:
-        every_id = np.broadcast_to(account.account_id[:, None], month_dates.shape)
-        ids.append(every_id[account.kept])
-        months.append(month_dates[account.kept])
-    account_id, month = np.concatenate(ids), np.concatenate(months)
+    ids = [account.account_id[:, None] for account in account_list]
+    account_id = _kept(ids, account_list)
+    month = _kept([month_dates] * len(account_list), account_list)
     order = np.lexsort((month, account_id))
-    columns = {"compte_id": account_id[order], "mois": month[order].astype("datetime64[D]")}
+    columns = {
+        "compte_id": account_id[order],
+        "mois": month[order].astype("datetime64[D]"),
+    }
     for name in STATEMENT_COLUMNS:
-        parts = [getattr(account.statements, name)[account.kept] for account in account_list]
-        values = np.concatenate(parts)[order]
+        arrays = [getattr(account.statements, name) for account in account_list]
+        values = _kept(arrays, account_list)[order]
         columns[name] = values / 100 if name in _MONEY_COLUMNS else values
     return columns
 
 
 def _balances_today(account_list, month_dates):
     "Balances of the accounts at the end of the bank, euros, (clients, accounts)."
-    columns = month_dates.shape[1]
+    rows, columns = month_dates.shape
     is_last_month = month_dates == LAST_DAY.astype("datetime64[M]")
     # the last column, or the same month among the first ones
-    column = np.where(is_last_month, np.arange(columns), columns).min(1)
-    rows = np.arange(len(month_dates))
-    cents = [account.statements.solde_moyen[rows, column] for account in account_list]
+    candidates = np.where(is_last_month, np.arange(columns), columns)
+    column = candidates.min(1)
+    row = np.arange(rows)
+    cents = [account.statements.solde_moyen[row, column] for account in account_list]
     return np.stack(cents, 1) / 100
+
+
+def _beside(arrays, held):
+    "One value for each account that is held, client after client."
+    by_client = np.stack(arrays, 1)
+    return by_client[held]
 
 
 def _account_rows(client_id, account_list, month_dates):
     "The table comptes."
     held = np.stack([account.held for account in account_list], 1)
     kinds = np.array([account.kind for account in account_list], dtype=object)
-    opening_dates = np.stack([account.opening_date for account in account_list], 1)
+    owners = np.broadcast_to(client_id[:, None], held.shape)
+    types = np.broadcast_to(kinds, held.shape)
+    balances = _balances_today(account_list, month_dates)
     return {
-        "compte_id": np.stack([account.account_id for account in account_list], 1)[held],
-        "client_id": np.broadcast_to(client_id[:, None], held.shape)[held],
-        "type_compte": np.broadcast_to(kinds, held.shape)[held],
-        "date_ouverture": opening_dates[held],
-        "solde": _balances_today(account_list, month_dates)[held],
-        "decouvert_autorise": np.stack([account.limit for account in account_list], 1)[held],
+        "compte_id": _beside([account.account_id for account in account_list], held),
+        "client_id": owners[held],
+        "type_compte": types[held],
+        "date_ouverture": _beside([account.opening_date for account in account_list], held),
+        "solde": balances[held],
+        "decouvert_autorise": _beside([account.limit for account in account_list], held),
     }
 
 # %% ../nbs/13_bank.ipynb #78b16862
+def _mistype_some(rng, clients):
+    "Make typing errors in what honest adults declare; changes it, and names the fields."
+    is_honest = clients.applications.kind < 0
+    is_adult = clients.people.age > 20
+    return mistype(rng, clients.declared, is_honest & is_adult)
+
+
 def _simulate_block(seed, number, size):
     "The clients of a block, from its streams alone."
     rng = block_stream(seed, number)
+    recent_rng = block_stream(seed, number, part=1)
     clients = _draw_clients(rng, size)
-    accounts, loans = _live(rng, block_stream(seed, number, part=1), clients)
+    accounts, loans = _live(rng, recent_rng, clients)
     client_id = number * size + np.arange(size) + 1
-    kind = clients.applications.kind
-    falsified = _falsified_fields(kind)
-    can_err = (kind < 0) & (clients.people.age > 20)
-    mistyped = mistype(rng, clients.declared, can_err)
+    falsified = _falsified_fields(clients.applications.kind)
+    mistyped = _mistype_some(rng, clients)
     client_rows = _client_rows(rng, client_id, clients, falsified)
     application_rows = _application_rows(rng, client_id, clients, loans, falsified)
     account_list = _account_list(rng, client_id, clients, accounts)
@@ -385,22 +505,27 @@ def _simulate_block(seed, number, size):
         "releves_mensuels": _statement_rows(account_list, month_dates),
         "demandes_de_pret": application_rows,
     }
-    return Block(number, tables, _truth_rows(client_id, clients, loans, falsified, mistyped))
+    truth = _truth_rows(client_id, clients, loans, falsified, mistyped)
+    return Block(number, tables, truth)
+
+
+def _first_rows(columns, last):
+    "The rows of a table that belong to the clients up to `last`."
+    if "client_id" in columns:
+        owner = columns["client_id"]
+    else:
+        owner = columns["compte_id"] // 10
+    is_kept = owner <= last
+    return {name: values[is_kept] for name, values in columns.items()}
 
 
 def _first_clients(block, last):
     "The block without the clients after `last`."
-
-    def cut(columns):
-        "The rows of one table."
-        if "client_id" in columns:
-            owner = columns["client_id"]
-        else:
-            owner = columns["compte_id"] // 10
-        return {name: values[owner <= last] for name, values in columns.items()}
-
-    tables = {table: cut(columns) for table, columns in block.tables.items()}
-    return Block(block.number, tables, cut(block.truth))
+    tables = {}
+    for table, columns in block.tables.items():
+        tables[table] = _first_rows(columns, last)
+    truth = _first_rows(block.truth, last)
+    return Block(block.number, tables, truth)
 
 # %% ../nbs/13_bank.ipynb #7cff9f06
 def simulate(
@@ -411,11 +536,12 @@ def simulate(
 ) -> Iterator[Block]:  # in the order of `blocks`
     "The rows of a bank, block after block. Any partition of the blocks gives the same rows."
     if blocks is None:
-        blocks = range(-(-n_clients // block_size))
+        count = -(-n_clients // block_size)
+        blocks = range(count)
     for number in blocks:
         block = _simulate_block(seed, number, block_size)
-        is_whole = (number + 1) * block_size <= n_clients
-        yield block if is_whole else _first_clients(block, n_clients)
+        last = (number + 1) * block_size
+        yield block if last <= n_clients else _first_clients(block, n_clients)
 
 # %% ../nbs/13_bank.ipynb #60038005
 def digest(
@@ -426,7 +552,8 @@ def digest(
     for block in blocks:
         for table in (*TABLES, "verite"):
             for row in block.rows(table):
-                sha.update(repr(row).encode())
+                text = repr(row)
+                sha.update(text.encode())
     return sha.hexdigest()
 
 # %% ../nbs/13_bank.ipynb #3bedd9a2
@@ -439,18 +566,20 @@ def truth_path(
         return ROOT / "var" / f"{name}-verite.db"
     if not name or name == ":memory:":
         raise ValueError("a bank in memory has no place for its truth: give truth=PATH")
-    return Path(name).with_name(Path(name).stem + "-verite.db")
+    bank = Path(name)
+    return bank.with_name(f"{bank.stem}-verite.db")
 
 
 def read_truth(
     path: Path | str,  # file written by `create_bank`
 ) -> pd.DataFrame:  # demande_id, client_id, pd_vraie, type_anomalie, champs_falsifies, champs_sales
     "The truth about each application, to judge a model and never to fit one."
-    if not Path(path).is_file():
+    file = Path(path).resolve()
+    if not file.is_file():
         raise FileNotFoundError(
             f"no truth in {path}: it is written by create_bank, and a real bank has none"
         )
-    with closing(sqlite3.connect(f"file:{Path(path).resolve()}?mode=ro", uri=True)) as connection:
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
         return pd.read_sql("select * from verite order by demande_id", connection)
 
 # %% ../nbs/13_bank.ipynb #e204cc09
@@ -458,6 +587,9 @@ _TRUTH_TABLE = (
     "create table verite (demande_id integer primary key, client_id integer, pd_vraie real, "
     "type_anomalie text, champs_falsifies text, champs_sales text)"
 )
+
+
+_TRUTH_INSERT = "insert into verite values (?, ?, ?, ?, ?, ?)"
 
 
 def _partial_path(path):
@@ -469,24 +601,36 @@ def _partial_path(path):
     return path.with_name(f"{path.name}.{os.getpid()}.partial")
 
 
+def _write_block(connection, truth_file, block):
+    "Write the rows of a block and their truth; rows written, by table."
+    written = {}
+    for table in TABLES:
+        columns = tuple(block.tables[table])
+        written[table] = insert_rows(connection, table, columns, block.rows(table))
+    truth_file.executemany(_TRUTH_INSERT, block.rows("verite"))
+    return written
+
+
 def _write_bank(connection, truth, n_clients, seed, progress):
     "Write the tables and the truth, block after block; rows written, by table."
     from tqdm import tqdm
 
-    written = dict.fromkeys(TABLES, 0)
-    bar = tqdm(total=n_clients, unit=" clients", desc="simulated bank", disable=not progress)
+    written = Counter(dict.fromkeys(TABLES, 0))
+    bar = tqdm(
+        total=n_clients,
+        unit=" clients",
+        desc="simulated bank",
+        disable=not progress,
+    )
     with closing(sqlite3.connect(truth)) as truth_file, bar:
         truth_file.execute("pragma journal_mode = off")  # a file that fails is thrown away
         truth_file.execute(_TRUTH_TABLE)
         for block in simulate(n_clients, seed):
-            for table in TABLES:
-                columns = tuple(block.tables[table])
-                written[table] += insert_rows(connection, table, columns, block.rows(table))
-            insert = "insert into verite values (?, ?, ?, ?, ?, ?)"
-            truth_file.executemany(insert, block.rows("verite"))
-            bar.update(len(block.tables["clients"]["client_id"]))
+            rows = _write_block(connection, truth_file, block)
+            written.update(rows)
+            bar.update(rows["clients"])
         truth_file.commit()
-    return written
+    return dict(written)
 
 # %% ../nbs/13_bank.ipynb #876f7fa7
 def create_bank(
@@ -536,18 +680,21 @@ def oracle(
 
     y = np.asarray(outcome, dtype=int)
     probability = np.asarray(probability, dtype=float)
-    has_both = 0 < y.sum() < len(y)
-    auc = float(roc_auc_score(y, probability)) if has_both else float("nan")
-    brier = float(brier_score_loss(y, probability))
+    defaults = int(y.sum())
     rate = float(y.mean())
+    auc = float("nan")
+    if 0 < defaults < len(y):
+        auc = float(roc_auc_score(y, probability))
+    brier = float(brier_score_loss(y, probability))
+    brier_of_rate = rate * (1 - rate)
     return {
         "n": len(y),
-        "defauts": int(y.sum()),
+        "defauts": defaults,
         "taux": rate,
         "auc": auc,
         "gini": 2 * auc - 1,
         "brier": brier,
-        "brier_skill": 1 - brier / (rate * (1 - rate)),
+        "brier_skill": 1 - brier / brier_of_rate,
         "ecart_max": _largest_gap(y, probability),
     }
 
@@ -557,4 +704,5 @@ def _largest_gap(y, probability):
     decile = pd.qcut(probability, 10, duplicates="drop")
     table = pd.DataFrame({"y": y, "p": probability})
     means = table.groupby(decile, observed=True).mean()
-    return float((means.y - means.p).abs().max())
+    gap = means.y - means.p
+    return float(gap.abs().max())

@@ -51,27 +51,59 @@ class Calendar:
         return FIRST_MONTH + self.month
 
 
+def _near_months(asked):
+    "Months around the applications of each client: the history before, two months after."
+    first = asked[:, 0]
+    last = asked.max(1)
+    longest = (last - first).max()
+    width = HISTORY + int(longest) + 3
+    start = first - HISTORY
+    return start[:, None] + np.arange(width)
+
+
+def _exists_once(near, recent):
+    "Whether a column counts; a month that both parts hold counts in the first."
+    in_bank = near < MONTHS
+    last_near = near[:, -1:]
+    is_new = recent > last_near
+    return np.concatenate([in_bank, is_new], axis=1)
+
+
+def _keeps_main(month, last, opening_date):
+    "Whether the bank keeps a statement of the main account, which must be open."
+    is_near = month <= last + 2
+    is_recent = month >= MONTHS - RECENT_MONTHS
+    opening_month = opening_date.astype("datetime64[M]")
+    is_open = FIRST_MONTH + month >= opening_month[:, None]
+    return (is_near | is_recent) & is_open
+
+
+def _keeps_savings(month, first, last):
+    "Whether the bank keeps a statement of savings accounts."
+    has_begun = month >= first - SAVINGS_MONTHS
+    has_not_ended = month <= last
+    is_recent = month >= MONTHS - SAVINGS_MONTHS
+    return has_begun & has_not_ended | is_recent
+
+
 def make_calendar(
     asked: np.ndarray,  # (clients, MAX_LOANS), months of the applications, -1 where there is none
     opening_date: np.ndarray,  # (clients,) datetime64[D], of the main account
 ) -> Calendar:
     "The months of a block of clients."
-    first, last = asked[:, 0], asked.max(1)[:, None]
-    start = first - HISTORY
-    width = HISTORY + int((last[:, 0] - first).max()) + 3
-    near = start[:, None] + np.arange(width)
+    first = asked[:, :1]
+    last = asked.max(1)[:, None]
+    near = _near_months(asked)
     recent = np.arange(MONTHS - RECENT_MONTHS, MONTHS)
-    far = np.broadcast_to(recent, (len(start), RECENT_MONTHS))
+    far = np.broadcast_to(recent, (len(near), RECENT_MONTHS))
     month = np.concatenate([near, far], axis=1)
-    # a month that both parts hold counts once, in the first
-    is_new = far >= start[:, None] + width
-    exists = np.concatenate([near < MONTHS, is_new], axis=1)
-    opening_month = opening_date.astype("datetime64[M]")[:, None]
-    main = (month <= last + 2) | (month >= recent[0])
-    main &= FIRST_MONTH + month >= opening_month
-    savings = (month >= first[:, None] - SAVINGS_MONTHS) & (month <= last)
-    savings |= month >= MONTHS - SAVINGS_MONTHS
-    return Calendar(month, exists & main, exists & savings, width)
+    exists = _exists_once(near, recent)
+    return Calendar(
+        month=month,
+        main=exists & _keeps_main(month, last, opening_date),
+        savings=exists & _keeps_savings(month, first, last),
+        near=near.shape[1],
+    )
 
 # %% ../nbs/10_behaviour.ipynb #b8cdbc25
 @dataclass
@@ -90,9 +122,12 @@ class Noise:
 
 def _draw_span(rng, shape):
     "The noise of one span of months."
-    normal = [rng.standard_normal(shape) for _ in range(5)]
-    uniform = [rng.random(shape) for _ in range(3)]
-    return normal + uniform
+    noise = []
+    for _ in range(5):
+        noise.append(rng.standard_normal(shape))
+    for _ in range(3):
+        noise.append(rng.random(shape))
+    return noise
 
 
 def draw_noise(
@@ -104,38 +139,62 @@ def draw_noise(
     n = len(calendar.month)
     near = _draw_span(rng, (n, calendar.near))
     far = _draw_span(recent_rng, (n, RECENT_MONTHS))
-    return Noise(*(np.concatenate(spans, axis=1) for spans in zip(near, far, strict=True)))
+    columns = []
+    for spans in zip(near, far, strict=True):
+        columns.append(np.concatenate(spans, axis=1))
+    return Noise(*columns)
 
 # %% ../nbs/10_behaviour.ipynb #20ce4bb8
 _KEPT = 0.85  # of the drift, from one month to the next
 _INNOVATION = 0.5268  # sqrt(1 - 0.85²): the drift keeps a variance of 1
 
 
+def _months_apart(month, near):
+    "Months from each column to the one before it; 0 for a column that repeats a near month."
+    first_far = month[:, near:]
+    last_near = month[:, near - 1 : near]
+    before = np.maximum(month[:, near - 1 : -1], last_near)
+    return np.maximum(first_far - before, 0)
+
+
 def _drift(noise, calendar):
     "Autoregressive drift over the columns of the calendar."
-    month, near = calendar.month, calendar.near
+    near = calendar.near
     drift = noise.drift.copy()
     for t in range(1, near):
+        before = drift[:, t - 1]
         drift[:, t] *= _INNOVATION
-        drift[:, t] += _KEPT * drift[:, t - 1]
-    for t in range(near, month.shape[1]):
-        before = np.maximum(month[:, t - 1], month[:, near - 1])
-        gap = np.maximum(month[:, t] - before, 0)
+        drift[:, t] += _KEPT * before
+    gaps = _months_apart(calendar.month, near)
+    for t, gap in enumerate(gaps.T, near):
+        before = drift[:, t - 1]
         kept = _KEPT**gap
-        drift[:, t] *= np.sqrt(1 - kept**2)
-        drift[:, t] += kept * drift[:, t - 1]
+        innovation = np.sqrt(1 - kept**2)
+        drift[:, t] *= innovation
+        drift[:, t] += kept * before
     return drift
+
+
+def _rise_and_fall(rise, fall):
+    "The lower of two lines, within 0 and 1."
+    lower = np.minimum(rise, fall)
+    return np.clip(lower, 0, 1)
 
 
 def _episodes(rng, people, calendar):
     "Strain of an episode: six months up, then eighteen months down; zero for most clients."
     n = len(people)
     begin = rng.integers(-6, calendar.near, n)
-    share = 0.10 + 0.06 * np.clip(people.stress, -1, 2)
+    stress = np.clip(people.stress, -1, 2)
+    share = 0.10 + 0.06 * stress
     has_episode = rng.random(n) < share
-    height = np.where(has_episode, 1 + 1.5 * rng.random(n), 0)
+    height = 1 + 1.5 * rng.random(n)
+    height = np.where(has_episode, height, 0)
     since = calendar.elapsed - begin[:, None]
-    shape = np.clip(np.minimum(since / 6, (24 - since) / 12), 0, 1)
+    shape = _rise_and_fall(
+        rise=since / 6,
+        fall=(24 - since) / 12,
+    )
     return height[:, None] * shape
 
 
@@ -149,9 +208,11 @@ def draw_strain(
     drift = _drift(noise, calendar)
     episodes = _episodes(rng, people, calendar)
     month = np.clip(calendar.month, 0, MONTHS - 1)
-    strain = 0.75 * people.stress[:, None] + 0.60 * drift
+    unemployment = unemployment_now()[month]
+    stress = people.stress[:, None]
+    strain = 0.75 * stress + 0.60 * drift
     strain += episodes
-    strain += 0.10 * (unemployment_now()[month] - 5.2)
+    strain += 0.10 * (unemployment - 5.2)
     return strain
 
 # %% ../nbs/10_behaviour.ipynb #725dfb94
@@ -165,8 +226,12 @@ def default_strain(
 ) -> np.ndarray:  # (clients, columns), to be added to the strain
     "Strain of a bad loan: up in the six months before the default, down over two years after it."
     since = elapsed - default[:, None]
-    shape = np.clip(np.minimum((since + 6) / 6, (30 - since) / 24), 0, 1)
-    return np.where(elapsed > asked[:, None], 1.8 * shape, 0)
+    shape = _rise_and_fall(
+        rise=(since + 6) / 6,
+        fall=(30 - since) / 24,
+    )
+    is_after = elapsed > asked[:, None]
+    return np.where(is_after, 1.8 * shape, 0)
 
 # %% ../nbs/10_behaviour.ipynb #eb4e4122
 @dataclass
@@ -184,11 +249,15 @@ def draw_habits(
 ) -> Habits:
     "Draw how clients handle money."
     thrift = rng.standard_normal(n)
-    purse = np.exp(0.45 * rng.standard_normal(n))
+    log_purse = 0.45 * rng.standard_normal(n)
     paid_elsewhere = rng.random(n) < 0.08
     partial = 0.3 + 0.5 * rng.random(n)
     whole = 1 + 0.05 * rng.standard_normal(n)
-    return Habits(thrift, purse, np.where(paid_elsewhere, partial, whole))
+    return Habits(
+        thrift=thrift,
+        purse=np.exp(log_purse),
+        domiciled=np.where(paid_elsewhere, partial, whole),
+    )
 
 
 @dataclass
@@ -207,18 +276,34 @@ class Statements:
         clients: np.ndarray,  # rows
     ) -> "Statements":
         "The statements of some clients."
-        return Statements(*(getattr(self, column)[clients] for column in STATEMENT_COLUMNS))
+        columns = []
+        for name in STATEMENT_COLUMNS:
+            values = getattr(self, name)
+            columns.append(values[clients])
+        return Statements(*columns)
 
 
 STATEMENT_COLUMNS = tuple(column.name for column in fields(Statements))
 
 # %% ../nbs/10_behaviour.ipynb #d2932c63
+def _days_of_month(dates):
+    "Number of days of each month."
+    first_day = dates.astype("datetime64[D]")
+    next_month = dates + 1
+    days = next_month.astype("datetime64[D]") - first_day
+    return days.astype(int)
+
+
 def _days_overdrawn(lowest, swing, dates):
     "Days of the month below zero, when the balance moves in a straight line."
-    days = ((dates + 1).astype("datetime64[D]") - dates.astype("datetime64[D]")).astype(int)
-    share = np.minimum(-lowest / (2 * swing), 1)
-    overdrawn = np.clip(np.ceil(days * share), 1, days)
-    return np.where(lowest < 0, overdrawn, 0).astype(np.int64)
+    days = _days_of_month(dates)
+    whole_fall = 2 * swing
+    share = -lowest / whole_fall
+    share = np.minimum(share, 1)
+    overdrawn = np.ceil(days * share)
+    overdrawn = np.clip(overdrawn, 1, days)
+    overdrawn = np.where(lowest < 0, overdrawn, 0)
+    return overdrawn.astype(np.int64)
 
 
 def _poisson_tails(rate, most=5) -> Iterator[np.ndarray]:
@@ -233,10 +318,14 @@ def _poisson_tails(rate, most=5) -> Iterator[np.ndarray]:
 def _rejects(lowest, limit, income, strain, uniform):
     "Rejected payments: a Poisson count (five at most) whose rate grows beyond the overdraft."
     beyond = (-lowest - limit[:, None]) / income
-    rate = 0.004 + 0.85 * np.clip(beyond, 0, 1.5)
-    rate += 0.03 * np.clip(strain - 1.2, 0, 2)
-    count = sum(uniform > 1 - tail for tail in _poisson_tails(rate))
-    return count.astype(np.int64)
+    beyond = np.clip(beyond, 0, 1.5)
+    high_strain = np.clip(strain - 1.2, 0, 2)
+    rate = 0.004 + 0.85 * beyond
+    rate += 0.03 * high_strain
+    count = np.zeros(rate.shape, np.int64)
+    for tail in _poisson_tails(rate):
+        count += uniform > 1 - tail
+    return count
 
 
 def balance_change(
@@ -245,24 +334,67 @@ def balance_change(
 ) -> np.ndarray:  # as balance; 0 before a gap and at the end
     "From the balance of a month to that of the next."
     is_followed = np.diff(month, append=0) == 1
-    return np.diff(balance, append=balance[..., -1:]) * is_followed
+    last = balance[..., -1:]
+    change = np.diff(balance, append=last)
+    return change * is_followed
 
 # %% ../nbs/10_behaviour.ipynb #065ed624
-def _money_in(people, habits, noise, month):
-    "Credits of the month in euros: salary, bonus in December, months with less pay, other income."
-    income = people.income[:, None]
-    job = people.job[:, None]
-    has_lost = np.isin(job, PRECARIOUS_JOBS) & (noise.lost_pay < 0.10)
+_RETIRED = JOBS.index("retraite")
+
+
+_PERMANENT = JOBS.index("cdi")
+
+
+def _salaries(people, habits, noise):
+    "Pay that reaches the account, euros; some months of a precarious job bring less."
+    is_precarious = np.isin(people.job, PRECARIOUS_JOBS)
+    is_short = noise.lost_pay < 0.10
+    has_lost = is_precarious[:, None] & is_short
     part = np.where(has_lost, 0.55, 1)
-    salary = income * habits.domiciled[:, None] * part
-    salary *= np.exp(0.03 * noise.credits)
-    draw = noise.other_income
-    other_share = -0.35 * np.log1p(-draw) * draw
-    other_share = np.where(draw < 0.3, other_share, 0)
-    money_in = salary + income * other_share
+    variation = np.exp(0.03 * noise.credits)
+    paid_in = people.income * habits.domiciled
+    salary = paid_in[:, None] * part
+    salary *= variation
+    return salary
+
+
+def _other_income(income, draw):
+    "Further money in, euros: an exponential amount in three months of ten."
+    exponential = -0.35 * np.log1p(-draw)
+    share_of_income = exponential * draw
+    has_some = draw < 0.3
+    return income * np.where(has_some, share_of_income, 0)
+
+
+def _money_in(people, habits, noise, month):
+    "Credits of the month in euros: salary, other income, and a bonus in December."
+    income = people.income[:, None]
+    salary = _salaries(people, habits, noise)
+    other = _other_income(income, noise.other_income)
     is_december = month % 12 == 11
-    has_bonus = is_december & (job == JOBS.index("cdi"))
-    return money_in * np.where(has_bonus, 1.3, 1)
+    is_permanent = people.job == _PERMANENT
+    has_bonus = is_december & is_permanent[:, None]
+    factor = np.where(has_bonus, 1.3, 1)
+    return (salary + other) * factor
+
+
+def _mean_balances(people, habits, strain, noise):
+    "Mean balance of each month, euros: a number of months of income, less under strain."
+    thrift = habits.thrift[:, None]
+    ease = 0.95 + 0.45 * thrift - 0.60 * strain
+    ease += 0.15 * noise.balance
+    in_months = np.where(ease > 0, ease, 0.45 * ease)
+    usual = people.income * habits.purse
+    return usual[:, None] * in_months
+
+
+def _swings(people, noise):
+    "Half of the way between the highest and the lowest balance of a month, euros."
+    is_retired = people.job == _RETIRED
+    amplitude = np.where(is_retired, 0.26, 0.34)
+    noise_factor = np.exp(0.25 * noise.cycle)
+    usual = people.income * amplitude
+    return usual[:, None] * noise_factor
 
 
 def main_statements(
@@ -274,24 +406,23 @@ def main_statements(
     calendar: Calendar,
 ) -> Statements:
     "The statements of the main accounts."
-    income = people.income[:, None]
-    ease = 0.95 + 0.45 * habits.thrift[:, None] - 0.60 * strain
-    ease += 0.15 * noise.balance
-    balance = np.where(ease > 0, ease, 0.45 * ease)
-    mean = income * habits.purse[:, None] * balance
-    amplitude = np.where(people.job[:, None] == JOBS.index("retraite"), 0.26, 0.34)
-    swing = income * amplitude * np.exp(0.25 * noise.cycle)
+    month = calendar.month
+    mean = _mean_balances(people, habits, strain, noise)
+    swing = _swings(people, noise)
     lowest = mean - swing
-    money_in = _money_in(people, habits, noise, calendar.month)
-    next_mean = mean + balance_change(mean, calendar.month)
-    money_out = np.maximum(money_in + mean - next_mean, 0.2 * money_in)
+    money_in = _money_in(people, habits, noise, month)
+    next_mean = mean + balance_change(mean, month)
+    money_out = money_in + mean - next_mean
+    money_out = np.maximum(money_out, 0.2 * money_in)
+    limit = situation.overdraft_limit
+    income = people.income[:, None]
     return Statements(
         solde_moyen=to_cents(mean),
         solde_min=to_cents(lowest),
         total_credits=to_cents(money_in),
         total_debits=to_cents(money_out),
         jours_decouvert=_days_overdrawn(lowest, swing, calendar.dates),
-        nb_rejets=_rejects(lowest, situation.overdraft_limit, income, strain, noise.rejects),
+        nb_rejets=_rejects(lowest, limit, income, strain, noise.rejects),
     )
 
 # %% ../nbs/10_behaviour.ipynb #c3976ca6
@@ -304,6 +435,42 @@ class Savings:
     level: np.ndarray  # euros
 
 
+def _savings_levels(rng, people):
+    "Total savings of each client, euros."
+    noise = rng.standard_normal(len(people))
+    log_level = np.log(1.4 * people.income)
+    log_level += 1.25 * noise
+    log_level -= 0.55 * people.stress
+    log_level += 0.018 * (people.age - 42)
+    return np.exp(log_level)
+
+
+def _draw_holders(rng, people):
+    "Who has one savings account, and who has two."
+    n = len(people)
+    share = 0.76 + 0.05 * people.skill
+    share -= 0.07 * people.stress
+    share = np.clip(share, 0.2, 0.97)
+    has_one = rng.random(n) < share
+    wants_two = rng.random(n) < 0.36
+    has_two = has_one & wants_two
+    return has_one, has_two
+
+
+_OPENED_AT = np.array(
+    [[0.5], [0.9]]
+)  # latest opening of each account, share of the time at the bank
+
+
+def _savings_openings(rng, first, opening_date):
+    "Openings of the two savings accounts, five months or more before the first application."
+    days_at_bank = (first - opening_date).astype(int)
+    latest = np.clip(days_at_bank - 150, 0, None)
+    drawn = latest * rng.random(len(first))
+    days = np.floor(drawn * _OPENED_AT)
+    return opening_date + days.astype(int)
+
+
 def draw_savings(
     rng: np.random.Generator,  # stream of the block
     people: People,
@@ -311,21 +478,13 @@ def draw_savings(
     opening_date: np.ndarray,  # (clients,) datetime64[D], of the main account
 ) -> Savings:
     "Draw who has savings accounts, since when, and their level."
-    n = len(people)
-    log_level = np.log(1.4 * people.income)
-    log_level += 1.25 * rng.standard_normal(n)
-    log_level -= 0.55 * people.stress
-    log_level += 0.018 * (people.age - 42)
-    level = np.exp(log_level)
-    share = np.clip(0.76 + 0.05 * people.skill - 0.07 * people.stress, 0.2, 0.97)
-    has_one = rng.random(n) < share
-    has_two = has_one & (rng.random(n) < 0.36)
-    days_at_bank = np.clip((first - opening_date).astype(int) - 150, 0, None)
-    days = days_at_bank * rng.random(n) * np.ones((2, 1)) * np.array([[0.5], [0.9]])
+    level = _savings_levels(rng, people)
+    has_one, has_two = _draw_holders(rng, people)
+    share_of_first = np.where(has_two, 0.7, 1)
     return Savings(
         held=np.stack([has_one, has_two]),
-        opening_date=opening_date + np.floor(days).astype(int),
-        level=np.stack([np.where(has_two, 0.7, 1) * level, 0.3 * level]),
+        opening_date=_savings_openings(rng, first, opening_date),
+        level=np.stack([share_of_first * level, 0.3 * level]),
     )
 
 
@@ -344,14 +503,17 @@ def savings_balances(
     calendar: Calendar,
 ) -> SavingsBalances:
     "Balances that grow slowly, and shrink while the strain is high."
+    high_strain = np.clip(strain - 1, 0, 4)
     shape = 1 + 0.004 * calendar.elapsed
-    shape -= 0.15 * np.clip(strain - 1, 0, 4)
+    shape -= 0.15 * high_strain
     shape += 0.04 * noise.savings
     shape = np.maximum(shape, 0.02)
-    opened = savings.opening_date.astype("datetime64[M]")[..., None]
+    opening_month = savings.opening_date.astype("datetime64[M]")
+    is_open = calendar.dates >= opening_month[..., None]
+    level = savings.level[..., None]
     return SavingsBalances(
-        cents=to_cents(savings.level[..., None] * shape),
-        exists=savings.held[..., None] & (calendar.dates >= opened),
+        cents=to_cents(level * shape),
+        exists=savings.held[..., None] & is_open,
     )
 
 
@@ -377,66 +539,95 @@ _YEAR = np.arange(1, 13)  # months before the application
 
 def _window(values, column, ages, exists):
     "Values of the months `ages` before `column`, and which of them exist."
-    at = column[:, None] - ages
-    inside = at >= 0
-    at = np.maximum(at, 0)
-    found = np.take_along_axis(values, at, 1)
-    return found, inside & np.take_along_axis(exists, at, 1)
+    month = column[:, None] - ages
+    is_inside = month >= 0
+    month = np.maximum(month, 0)
+    found = np.take_along_axis(values, month, 1)
+    is_known = np.take_along_axis(exists, month, 1)
+    return found, is_inside & is_known
 
 
 def _mean_euros(cents, exists):
     "Mean of the months that exist, NaN where there is none."
-    n = exists.sum(1)
-    euros = np.where(exists, cents, 0).sum(1) / 100
-    return np.where(n > 0, euros / np.maximum(n, 1), np.nan)
+    count = exists.sum(1)
+    known = np.where(exists, cents, 0)
+    euros = known.sum(1) / 100
+    at_least_one = np.maximum(count, 1)
+    mean = euros / at_least_one
+    return np.where(count > 0, mean, np.nan)
 
 
 def _total(counts, exists):
     "Sum over the months that exist, NaN where there is none."
-    return np.where(exists.any(1), np.where(exists, counts, 0).sum(1), np.nan)
+    known = np.where(exists, counts, 0)
+    has_any = exists.any(1)
+    return np.where(has_any, known.sum(1), np.nan)
 
 
 def _extreme_euros(cents, exists, extreme, unused):
     "Lowest or highest of the months that exist, NaN where there is none."
-    found = extreme(np.where(exists, cents, unused), axis=1)
-    return np.where(exists.any(1), found / 100, np.nan)
+    known = np.where(exists, cents, unused)
+    euros = extreme(known, axis=1) / 100
+    has_any = exists.any(1)
+    return np.where(has_any, euros, np.nan)
 
 # %% ../nbs/10_behaviour.ipynb #7be4e401
+def _months_since(happened):
+    "Months since the latest month in which something happened, NaN where it never did."
+    months = happened.argmax(1) + 1.0
+    ever = happened.any(1)
+    return np.where(ever, months, np.nan)
+
+
+def _last_year(statements, column, exists):
+    "Columns of statements over the twelve months before an application, and which months exist."
+    year = {}
+    for name in STATEMENT_COLUMNS:
+        values = getattr(statements, name)
+        year[name], known = _window(values, column, _YEAR, exists)
+    return year, known
+
+
 def _statement_facts(statements, column, exists):
     "What the statements of the main account show as of an application."
-    year = {
-        name: _window(getattr(statements, name), column, _YEAR, exists)[0]
-        for name in STATEMENT_COLUMNS
-    }
-    known = _window(statements.solde_moyen, column, _YEAR, exists)[1]
-    balance, lowest = year["solde_moyen"], year["solde_min"]
-    overdrawn, rejects = year["jours_decouvert"], year["nb_rejets"]
-    rejected = known & (rejects > 0)
-    since_reject = np.where(rejected.any(1), rejected.argmax(1) + 1.0, np.nan)
+    year, known = _last_year(statements, column, exists)
+    quarter = {name: values[:, :3] for name, values in year.items()}
+    known_lately = known[:, :3]
+    rejected = known & (year["nb_rejets"] > 0)
+    balance = year["solde_moyen"]
     return {
         "nb_releves_12m": known.sum(1).astype(float),
-        "solde_moyen_3m": _mean_euros(balance[:, :3], known[:, :3]),
+        "solde_moyen_3m": _mean_euros(quarter["solde_moyen"], known_lately),
         "solde_moyen_12m": _mean_euros(balance, known),
-        "solde_min_12m": _extreme_euros(lowest, known, np.min, 2**60),
+        "solde_min_12m": _extreme_euros(year["solde_min"], known, np.min, 2**60),
         "solde_max_12m": _extreme_euros(balance, known, np.max, -(2**60)),
         "credits_moyens_12m": _mean_euros(year["total_credits"], known),
         "debits_moyens_12m": _mean_euros(year["total_debits"], known),
-        "jours_decouvert_12m": _total(overdrawn, known),
-        "jours_decouvert_3m": _total(overdrawn[:, :3], known[:, :3]),
-        "nb_rejets_12m": _total(rejects, known),
-        "nb_rejets_3m": _total(rejects[:, :3], known[:, :3]),
-        "mois_depuis_rejet": since_reject,
+        "jours_decouvert_12m": _total(year["jours_decouvert"], known),
+        "jours_decouvert_3m": _total(quarter["jours_decouvert"], known_lately),
+        "nb_rejets_12m": _total(year["nb_rejets"], known),
+        "nb_rejets_3m": _total(quarter["nb_rejets"], known_lately),
+        "mois_depuis_rejet": _months_since(rejected),
     }
+
+
+_LAST_MONTH = np.array([1])  # months before the application
 
 
 def _savings_of_last_month(balances, clients, column):
     "Balance of all savings accounts in the month before `column`, euros, NaN without an account."
-    last_month = np.array([1])
-    total, has_any = 0, False
+    total = np.zeros(len(clients))
+    has_any = np.zeros(len(clients), bool)
     for cents, exists in zip(balances.cents, balances.exists, strict=True):
-        found, known = _window(cents[clients], column, last_month, exists[clients])
-        total = total + np.where(known, found, 0)[:, 0]
-        has_any = has_any | known[:, 0]
+        found, known = _window(
+            values=cents[clients],
+            column=column,
+            ages=_LAST_MONTH,
+            exists=exists[clients],
+        )
+        balance = np.where(known, found, 0)
+        total += balance[:, 0]
+        has_any |= known[:, 0]
     return np.where(has_any, total / 100, np.nan)
 
 
@@ -448,6 +639,8 @@ def account_facts(
     column: np.ndarray,  # column of the application of each, in the calendar
 ) -> dict[str, np.ndarray]:  # contract field to one value a client who applies
     "What the accounts of some clients show as of an application."
-    facts = _statement_facts(statements.of(clients), column, calendar.main[clients])
+    of_clients = statements.of(clients)
+    exists = calendar.main[clients]
+    facts = _statement_facts(of_clients, column, exists)
     facts["epargne"] = _savings_of_last_month(balances, clients, column)
     return facts

@@ -20,8 +20,25 @@ RECESSIONS = (("2001Q2", "2001Q4"), ("2008Q1", "2009Q2"))  # NBER, first and las
 
 def _is_recession(quarters):
     "Whether each quarter of the United States lies in a recession."
-    inside = [(quarters >= first) & (quarters <= last) for first, last in RECESSIONS]
-    return np.any(inside, axis=0)
+    is_recession = np.zeros(len(quarters), dtype=bool)
+    for first, last in RECESSIONS:
+        has_begun = quarters >= first
+        has_not_ended = quarters <= last
+        is_recession |= has_begun & has_not_ended
+    return is_recession
+
+
+def _american_quarters():
+    "Macroeconomic series of the United States, one row a quarter."
+    from statsmodels.datasets import macrodata
+
+    us = macrodata.load_pandas().data
+    us.index = pd.PeriodIndex.from_fields(
+        year=us.year.astype(int),
+        quarter=us.quarter.astype(int),
+        freq="Q",
+    )
+    return us
 
 
 @cache
@@ -29,12 +46,7 @@ def macro_path() -> (
     pd.DataFrame
 ):  # chomage (%), croissance (% over a year), taux_court (%), recession, trimestre_rejoue
     "The quarters that the bank lives through, one row a quarter."
-    from statsmodels.datasets import macrodata
-
-    us = macrodata.load_pandas().data
-    us.index = pd.PeriodIndex.from_fields(
-        year=us.year.astype(int), quarter=us.quarter.astype(int), freq="Q"
-    )
+    us = _american_quarters()
     growth = 100 * (us.realgdp / us.realgdp.shift(4) - 1)
     path = pd.DataFrame(
         {
@@ -46,13 +58,15 @@ def macro_path() -> (
         }
     )
     path.index = us.index + 4 * YEARS_BACK
-    return path.loc[str(FIRST_MONTH)[:4] :]
+    first_year = str(FIRST_MONTH)[:4]
+    return path.loc[first_year:]
 
 # %% ../nbs/07_economy.ipynb #4c9f20f8
 @cache
 def unemployment_now() -> np.ndarray:  # %, one value a month of the bank, from 2012-01
     "Unemployment of the quarter of each month."
-    return np.repeat(macro_path().chomage.to_numpy(), 3)
+    by_quarter = macro_path().chomage
+    return np.repeat(by_quarter.to_numpy(), 3)
 
 
 @cache
@@ -62,7 +76,8 @@ def unemployment_ahead(
     "Mean unemployment over the next quarters; near the end, over the quarters that are left."
     unemployment = macro_path().chomage.to_numpy()
     ahead = []
-    for quarter in range(len(unemployment)):
-        following = unemployment[quarter + 1 : quarter + 1 + quarters]
-        ahead.append(following.mean() if len(following) else unemployment[-1])
+    for quarter in range(1, len(unemployment)):
+        following = unemployment[quarter : quarter + quarters]
+        ahead.append(following.mean())
+    ahead.append(unemployment[-1])  # no quarter follows the last
     return np.repeat(np.array(ahead), 3)

@@ -8,7 +8,14 @@ __all__ = ['CIVIL', 'FALSIFIED', 'MISTYPED', 'MISSING', 'drop_invisible', 'open_
 # %% ../nbs/12_frauds.ipynb #d6dc841b
 import numpy as np
 
-from .population import JOBS, TEMPORARY_JOBS, Applications, People, Situation
+from credit_risk.population import (
+    JOBS,
+    TEMPORARY_JOBS,
+    Applications,
+    People,
+    Situation,
+    to_multiple,
+)
 
 # %% ../nbs/12_frauds.ipynb #46ea8ba1
 CIVIL = (
@@ -40,23 +47,30 @@ FALSIFIED = {  # fields that each kind falsifies
 }
 
 
+def _can_show(people):
+    "Which clients each kind of falsification can show in, for the kinds that need a check."
+    age = people.age
+    is_modest = people.income <= 2_600
+    is_self_employed = people.job == JOBS.index("independant")
+    is_temporary = np.isin(people.job, TEMPORARY_JOBS)
+    is_in_the_middle = (age > 24) & (age < 42)
+    is_late_temporary = is_temporary & (age > 36)
+    is_young_adult = (age > 22) & (age < 36)
+    return {
+        "revenu_gonfle": is_modest & ~is_self_employed,
+        "anciennete_forgee": people.works & (is_in_the_middle | is_late_temporary),
+        "age_incoherent": is_young_adult | (age > 60),
+    }
+
+
 def drop_invisible(
     applications: Applications,  # whose kinds are changed
     people: People,
 ) -> None:
     "Make honest the clients whose falsification would not show."
-    age = people.age
-    can_inflate = (people.income <= 2_600) & (people.job != JOBS.index("independant"))
-    is_temporary = np.isin(people.job, TEMPORARY_JOBS)
-    in_the_middle = (age > 24) & (age < 42)
-    can_forge = people.works & (in_the_middle | is_temporary & (age > 36))
-    can_contradict = (age < 36) & (age > 22) | (age > 60)
-    for name, shows in (
-        ("revenu_gonfle", can_inflate),
-        ("anciennete_forgee", can_forge),
-        ("age_incoherent", can_contradict),
-    ):
-        applications.kind[applications.is_kind(name) & ~shows] = -1
+    for name, shows in _can_show(people).items():
+        falsified = applications.is_kind(name)
+        applications.kind[falsified & ~shows] = -1
 
 
 def open_recently(
@@ -67,7 +81,8 @@ def open_recently(
     "Open the accounts of the kind compte_recent two to nine days before the application."
     recent = applications.is_kind("compte_recent")
     days = rng.integers(2, 10, recent.sum())
-    situation.opening_date[recent] = applications.first[recent] - days
+    asked = applications.first[recent]
+    situation.opening_date[recent] = asked - days
 
 # %% ../nbs/12_frauds.ipynb #48c9aa13
 def falsify(
@@ -81,9 +96,7 @@ def falsify(
     _inflate_income(rng, declared, applications)
     _forge_seniority(rng, declared, people, applications)
     _contradict_age(declared, people, applications)
-    cloned = np.flatnonzero(applications.is_kind("clone"))
-    for name in CIVIL:
-        declared[name][cloned] = declared[name][applications.source[cloned]]
+    _copy_clones(declared, applications)
     return declared
 
 
@@ -92,17 +105,20 @@ def _inflate_income(rng, declared, applications):
     rows = np.flatnonzero(applications.is_kind("revenu_gonfle"))
     factor = 2.5 + 2.5 * rng.random(len(rows))
     income = declared["revenu_mensuel"]
-    income[rows] = np.rint(income[rows] * factor / 50) * 50
+    inflated = income[rows] * factor
+    income[rows] = to_multiple(inflated, 50)
 
 
 def _forge_seniority(rng, declared, people, applications):
-    "Move the start of the job back."
+    "Move the start of the job back: to long ago, or to childhood."
     rows = np.flatnonzero(applications.is_kind("anciennete_forgee"))
     n = len(rows)
     is_temporary = np.isin(people.job[rows], TEMPORARY_JOBS)
     is_old = people.age[rows] > 36
-    long_ago = applications.first[rows] - rng.integers(3_700, 6_900, n)
-    as_a_child = people.birth_date[rows] + rng.integers(5_200, 6_000, n)
+    asked = applications.first[rows]
+    born = people.birth_date[rows]
+    long_ago = asked - rng.integers(3_700, 6_900, n)
+    as_a_child = born + rng.integers(5_200, 6_000, n)
     hired = np.where(is_temporary & is_old, long_ago, as_a_child)
     declared["date_embauche"][rows] = hired
 
@@ -111,9 +127,20 @@ def _contradict_age(declared, people, applications):
     "Declare a job and a housing that do not go with the age."
     rows = np.flatnonzero(applications.is_kind("age_incoherent"))
     is_young = people.age[rows] < 36
-    declared["statut_emploi"][rows] = np.where(is_young, "retraite", "etudiant")
-    declared["statut_logement"][rows] = np.where(is_young, "proprietaire", "heberge")
+    job = np.where(is_young, "retraite", "etudiant")
+    housing = np.where(is_young, "proprietaire", "heberge")
+    declared["statut_emploi"][rows] = job
+    declared["statut_logement"][rows] = housing
     declared["date_embauche"][rows] = np.datetime64("NaT")
+
+
+def _copy_clones(declared, applications):
+    "Give each clone the civil facts of the client whom it copies."
+    clones = np.flatnonzero(applications.is_kind("clone"))
+    copied = applications.source[clones]
+    for name in CIVIL:
+        values = declared[name]
+        values[clones] = values[copied]
 
 # %% ../nbs/12_frauds.ipynb #8e34354d
 MISTYPED = {  # share of clients
@@ -130,34 +157,63 @@ _MISTYPED_FIELD = {
 }
 
 
+def _draw_errors(rng, can_err):
+    "The clients of each typing error."
+    n = len(can_err)
+    hit = {}
+    for error, rate in MISTYPED.items():
+        hit[error] = can_err & (rng.random(n) < rate)
+    hit["revenu_en_milliers"] &= ~hit["revenu_annuel"]
+    return hit
+
+
+def _mistype_income(income, yearly, thousands):
+    "Give a yearly income, or one in thousands of euros; changes income."
+    of_a_year = 12 * income[yearly]
+    income[yearly] = of_a_year
+    hundreds = np.rint(income[thousands] / 100)
+    income[thousands] = hundreds / 10
+
+
 def mistype(
     rng: np.random.Generator,  # stream of the block
     declared: dict,  # civil facts, contract field to array; they are changed
     can_err: np.ndarray,  # (clients,), bool
 ) -> np.ndarray:  # (clients,), comma-separated names of the fields with an error, "" for none
     "Make typing errors."
-    n = len(can_err)
-    hit = {name: can_err & (rng.random(n) < rate) for name, rate in MISTYPED.items()}
-    hit["revenu_en_milliers"] &= ~hit["revenu_annuel"]
-    income = declared["revenu_mensuel"]
-    yearly, thousands = hit["revenu_annuel"], hit["revenu_en_milliers"]
-    income[yearly] = 12 * income[yearly]
-    income[thousands] = np.rint(income[thousands] / 100) / 10
-    declared["personnes_a_charge"][hit["personne_comptee"]] += 1
-    hit["jour_mois_inverses"] &= _exchange_day_and_month(declared, hit["jour_mois_inverses"])
-    return _field_names(n, hit)
+    hit = _draw_errors(rng, can_err)
+    _mistype_income(
+        income=declared["revenu_mensuel"],
+        yearly=hit["revenu_annuel"],
+        thousands=hit["revenu_en_milliers"],
+    )
+    dependants = declared["personnes_a_charge"]
+    dependants[hit["personne_comptee"]] += 1
+    exchanged = hit["jour_mois_inverses"]
+    exchanged &= _exchange_day_and_month(declared, exchanged)
+    return _field_names(len(can_err), hit)
+
+
+def _split_date(dates):
+    "First month of the year, month (1 to 12) and day of the month of each date."
+    january = dates.astype("datetime64[Y]").astype("datetime64[M]")
+    this_month = dates.astype("datetime64[M]")
+    first_of_month = this_month.astype("datetime64[D]")
+    month = (this_month - january).astype(int) + 1
+    day = (dates - first_of_month).astype(int) + 1
+    return january, month, day
 
 
 def _exchange_day_and_month(declared, wanted):
     "Exchange day and month of birth where the result is another day before the job; says where."
-    birth, hired = declared["date_naissance"], declared["date_embauche"]
-    january = birth.astype("datetime64[Y]").astype("datetime64[M]")
-    first_of_month = birth.astype("datetime64[M]")
-    month = (first_of_month - january).astype(int) + 1
-    day = (birth - first_of_month.astype("datetime64[D]")).astype(int) + 1
-    exchanged = (january + (day - 1)).astype("datetime64[D]") + (month - 1)
+    birth = declared["date_naissance"]
+    hired = declared["date_embauche"]
+    january, month, day = _split_date(birth)
+    new_month = january + (day - 1)
+    exchanged = new_month.astype("datetime64[D]") + (month - 1)
     is_before_job = (hired > exchanged) | np.isnat(hired)
-    is_possible = (day <= 12) & (day != month) & is_before_job
+    is_another_day = (day <= 12) & (day != month)
+    is_possible = is_another_day & is_before_job
     declared["date_naissance"] = np.where(wanted & is_possible, exchanged, birth)
     return is_possible
 
@@ -167,7 +223,9 @@ def _field_names(n, hit):
     names = np.full(n, "", dtype=object)
     for error, rows in hit.items():
         field = _MISTYPED_FIELD[error]
-        names[rows] = [f"{before},{field}" if before else field for before in names[rows]]
+        for row in np.flatnonzero(rows):
+            before = names[row]
+            names[row] = f"{before},{field}" if before else field
     return names
 
 # %% ../nbs/12_frauds.ipynb #7314d795
@@ -199,7 +257,8 @@ def drop_values(
     for name, rate in MISSING.items():
         if name not in columns:
             continue
-        is_missing = rng.random(len(falsified)) < rate
-        is_missing &= np.array([name not in fields for fields in falsified])
+        drawn = rng.random(len(falsified)) < rate
+        is_kept = np.array([name in fields for fields in falsified], bool)
         values = columns[name]
-        values[is_missing] = _UNKNOWN[values.dtype.kind]
+        unknown = _UNKNOWN[values.dtype.kind]
+        values[drawn & ~is_kept] = unknown

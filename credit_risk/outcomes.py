@@ -35,34 +35,54 @@ class Ratios:
 
 def _years_between(start, end):
     "Years from one date to another, both known."
-    return (end - start).astype("timedelta64[D]").astype(float) / 365.25
+    elapsed = (end - start).astype("timedelta64[D]")
+    return elapsed.astype(float) / 365.25
+
+
+def _job_years(facts):
+    "Years in the present job; 4 where the date is unknown."
+    hired = facts["date_embauche"]
+    years = _years_between(hired, facts["date_demande"])
+    return np.where(np.isnat(hired), 4, years)
+
+
+def _left_to_live_on(facts):
+    "What is left after charges and instalment, euros a month for each unit of consumption."
+    left = facts["revenu_mensuel"] - facts["charges_mensuelles"]
+    left = left - facts["mensualite"]
+    units = 1 + 0.4 * facts["personnes_a_charge"]
+    return left / units
+
+
+def _known(values, otherwise):
+    "Values with a number in the place of what is unknown."
+    return np.nan_to_num(values, nan=otherwise)
 
 
 def compute_ratios(
     facts: dict,  # contract field to array; NaN and NaT for unknown
 ) -> Ratios:
     "The ratios of applications."
-    income = np.maximum(facts["revenu_mensuel"], 300)
-    instalment, charges = facts["mensualite"], facts["charges_mensuelles"]
-    balance, recent_balance = facts["solde_moyen_12m"], facts["solde_moyen_3m"]
     today = facts["date_demande"]
-    hired = facts["date_embauche"]
-    job_years = np.where(np.isnat(hired), 4, _years_between(hired, today))
+    income = np.maximum(facts["revenu_mensuel"], 300)
+    instalment = facts["mensualite"]
+    outgoings = facts["charges_mensuelles"] + instalment
+    balance = facts["solde_moyen_12m"]
+    change = facts["solde_moyen_3m"] - balance
     return Ratios(
         age=_years_between(facts["date_naissance"], today),
-        job_years=job_years,
+        job_years=_job_years(facts),
         bank_years=_years_between(facts["date_ouverture"], today),
         payment=instalment / income,
-        effort=(charges + instalment) / income,
-        left=(facts["revenu_mensuel"] - charges - instalment)
-        / (1 + 0.4 * facts["personnes_a_charge"]),
-        savings=np.nan_to_num(facts["epargne"], nan=0),
-        liquidity=np.nan_to_num(balance / income, nan=0.5),
-        trend=np.nan_to_num((recent_balance - balance) / income, nan=0),
-        overdrawn=np.nan_to_num(facts["jours_decouvert_12m"], nan=0) / 365,
-        overdrawn_lately=np.nan_to_num(facts["jours_decouvert_3m"], nan=0) / 92,
-        rejects=np.nan_to_num(facts["nb_rejets_3m"], nan=0),
-        since_reject=np.nan_to_num(facts["mois_depuis_rejet"], nan=99),
+        effort=outgoings / income,
+        left=_left_to_live_on(facts),
+        savings=_known(facts["epargne"], 0),
+        liquidity=_known(balance / income, 0.5),
+        trend=_known(change / income, 0),
+        overdrawn=_known(facts["jours_decouvert_12m"], 0) / 365,
+        overdrawn_lately=_known(facts["jours_decouvert_3m"], 0) / 92,
+        rejects=_known(facts["nb_rejets_3m"], 0),
+        since_reject=_known(facts["mois_depuis_rejet"], 99),
     )
 
 # %% ../nbs/11_outcomes.ipynb #4c5ffc7d
@@ -94,8 +114,9 @@ _CHANNEL = {"agence": -0.10, "en_ligne": 0.10, "telephone": 0.05, "courtier": 0.
 def _effect(table, codes):
     "The log-odds of each code."
     names = sorted(table)
-    values = np.array([table[name] for name in names])
-    return values[np.searchsorted(names, codes)]
+    values = [table[name] for name in names]
+    rank = np.searchsorted(names, codes)
+    return np.array(values)[rank]
 
 # %% ../nbs/11_outcomes.ipynb #cc3defe8
 def true_probability(
@@ -111,78 +132,114 @@ def true_probability(
     _add_codes(log_odds, facts)
     _add_interactions(log_odds, facts, ratios)
     _add_economy(log_odds, facts)
-    return np.rint(1e6 / (1 + np.exp(-log_odds))) / 1e6
+    odds_against = np.exp(-log_odds)
+    millionths = np.rint(1e6 / (1 + odds_against))
+    return millionths / 1e6
 
 
 def _add_budget(log_odds, ratios):
     "The instalment, the charges and what is left to live on."
-    log_odds += 3.6 * np.clip(ratios.payment - 0.10, -0.10, 0.35)
-    log_odds += 1.9 * np.clip(ratios.effort - 0.45, -0.3, 0.5)
-    log_odds -= 0.40 * np.tanh((ratios.left - 800) / 500)
+    payment = np.clip(ratios.payment - 0.10, -0.10, 0.35)
+    effort = np.clip(ratios.effort - 0.45, -0.3, 0.5)
+    comfort = np.tanh((ratios.left - 800) / 500)
+    log_odds += 3.6 * payment
+    log_odds += 1.9 * effort
+    log_odds -= 0.40 * comfort
 
 
 def _add_account(log_odds, ratios):
     "Balances, incidents and savings."
-    log_odds -= 0.42 * np.tanh(1.1 * (ratios.liquidity - 0.6))
-    log_odds -= 1.15 * np.clip(ratios.trend, -0.8, 0.8)
+    liquidity = np.tanh(1.1 * (ratios.liquidity - 0.6))
+    trend = np.clip(ratios.trend, -0.8, 0.8)
+    months_beyond_one = ratios.since_reject - 1
+    recency = np.exp(-months_beyond_one / 4)
+    savings = np.log1p(ratios.savings / 1500)
+    log_odds -= 0.42 * liquidity
+    log_odds -= 1.15 * trend
     log_odds += 0.75 * np.sqrt(ratios.overdrawn)
     log_odds += 0.50 * ratios.overdrawn_lately
     log_odds += 0.30 * np.log1p(ratios.rejects)
-    log_odds += 0.80 * np.exp(-(ratios.since_reject - 1) / 4)
-    log_odds -= 0.28 * np.log1p(ratios.savings / 1500)
+    log_odds += 0.80 * recency
+    log_odds -= 0.28 * savings
 
 
 def _add_person(log_odds, ratios):
     "Age, time in the job and time at the bank."
-    log_odds += 0.45 * np.square((ratios.age - 48) / 24)
+    distance_from_48 = (ratios.age - 48) / 24
+    is_new = ratios.bank_years < 1
+    log_odds += 0.45 * np.square(distance_from_48)
     log_odds -= 0.28 * np.log1p(ratios.job_years)
     log_odds -= 0.16 * np.log1p(ratios.bank_years)
-    log_odds += 0.25 * (ratios.bank_years < 1)
+    log_odds += 0.25 * is_new
 
 
 def _add_loan(log_odds, facts):
     "The term, and earlier loans."
     beyond_three_years = facts["duree_mois"] - 36
+    repaid = np.minimum(facts["nb_prets_rembourses"], 3)
+    has_defaulted = facts["nb_prets_defaut"] > 0
+    requests = np.minimum(facts["nb_demandes_12m"], 4)
     log_odds += 0.32 * beyond_three_years / 36
     log_odds += 0.15 * np.square(beyond_three_years / 36)
-    log_odds -= 0.22 * np.minimum(facts["nb_prets_rembourses"], 3)
+    log_odds -= 0.22 * repaid
     log_odds += 0.15 * facts["nb_prets_en_cours"]
-    log_odds += 0.90 * (facts["nb_prets_defaut"] > 0)
-    log_odds += 0.16 * np.minimum(facts["nb_demandes_12m"], 4)
+    log_odds += 0.90 * has_defaulted
+    log_odds += 0.16 * requests
 
 # %% ../nbs/11_outcomes.ipynb #9979dbbb
+_EFFECTS = {  # the log-odds of the codes of each field
+    "statut_emploi": _JOB,
+    "statut_logement": _HOUSING,
+    "situation_familiale": _FAMILY,
+    "objet": _PURPOSE,
+    "canal": _CHANNEL,
+}
+
+
 def _add_codes(log_odds, facts):
     "Job, housing, family, purpose and channel."
-    log_odds += _effect(_JOB, facts["statut_emploi"])
-    log_odds += _effect(_HOUSING, facts["statut_logement"])
-    log_odds += _effect(_FAMILY, facts["situation_familiale"])
-    log_odds += _effect(_PURPOSE, facts["objet"])
-    log_odds += _effect(_CHANNEL, facts["canal"])
+    for field, table in _EFFECTS.items():
+        log_odds += _effect(table, facts[field])
+
+
+_FRAGILE_JOBS = ("cdd", "interim", "sans_emploi")
 
 
 def _has_fragile_job(facts):
     "Whether the job is temporary or missing."
-    return np.isin(facts["statut_emploi"], ("cdd", "interim", "sans_emploi"))
+    return np.isin(facts["statut_emploi"], _FRAGILE_JOBS)
 
 
 def _add_interactions(log_odds, facts, ratios):
     "What two facts do together."
-    consolidation = facts["objet"] == "regroupement"
+    is_fragile = _has_fragile_job(facts)
+    is_consolidation = facts["objet"] == "regroupement"
+    is_young = ratios.age < 28
+    is_long = facts["duree_mois"] > 48
+    has_savings = ratios.savings > 3000
+    has_no_savings = ratios.savings < 300
     high_payment = np.clip(ratios.payment - 0.12, 0, 0.25)
-    young_and_long = (ratios.age < 28) & (facts["duree_mois"] > 48)
-    log_odds += 3.6 * _has_fragile_job(facts) * high_payment
-    log_odds += 0.40 * young_and_long
-    log_odds += 0.95 * consolidation * np.sqrt(ratios.overdrawn)
-    log_odds -= 0.35 * consolidation * (ratios.savings > 3000)
-    log_odds += 0.65 * np.sqrt(ratios.overdrawn) * (ratios.savings < 300)
+    overdrawn = np.sqrt(ratios.overdrawn)
+    log_odds += 3.6 * is_fragile * high_payment
+    log_odds += 0.40 * (is_young & is_long)
+    log_odds += 0.95 * is_consolidation * overdrawn
+    log_odds -= 0.35 * is_consolidation * has_savings
+    log_odds += 0.65 * overdrawn * has_no_savings
+
+
+def _month_of_bank(month):
+    "A month within the bank: the first or the last for those outside."
+    return np.clip(month, 0, MONTHS - 1)
 
 
 def _add_economy(log_odds, facts):
     "Unemployment over the eighteen months after the application."
-    month = np.clip(month_index(facts["date_demande"]), 0, MONTHS - 1)
-    unemployment_gap = unemployment_ahead()[month] - _MEAN_UNEMPLOYMENT
-    log_odds += 0.36 * unemployment_gap
-    log_odds += 0.12 * _has_fragile_job(facts) * unemployment_gap
+    asked = month_index(facts["date_demande"])
+    month = _month_of_bank(asked)
+    gap = unemployment_ahead()[month] - _MEAN_UNEMPLOYMENT
+    is_fragile = _has_fragile_job(facts)
+    log_odds += 0.36 * gap
+    log_odds += 0.12 * is_fragile * gap
 
 # %% ../nbs/11_outcomes.ipynb #36bba167
 _LATEST = 84  # months, the longest term
@@ -192,12 +249,23 @@ def _default_month_weights(asked, term):
     "Weights of a default 3, 4, … months after the application, (applications, months)."
     months = np.arange(3, _LATEST + 1)
     term = term[:, None]
+    is_running = months <= term
     part = np.minimum(months / term, 1)
-    shape = (months <= term) * part**0.5 * (1.02 - part)
-    calendar_month = month_index(asked)[:, None] + months
-    calendar_month = np.clip(calendar_month, 0, MONTHS - 1)
-    gap = unemployment_now()[calendar_month] - _MEAN_UNEMPLOYMENT
+    shape = is_running * part**0.5 * (1.02 - part)
+    first_month = month_index(asked)[:, None]
+    month = _month_of_bank(first_month + months)
+    gap = unemployment_now()[month] - _MEAN_UNEMPLOYMENT
     return shape * np.exp(0.25 * gap)
+
+
+def _months_to_repayment(rng, term):
+    "Months until a loan is repaid: its term, or fewer for one loan in eight."
+    n = len(term)
+    is_early = rng.random(n) < 0.125
+    share = 0.3 + 0.7 * rng.random(n)
+    months = np.ceil(term * share)
+    early = np.maximum(months.astype(int), 2)
+    return np.where(is_early, early, term)
 
 
 def draw_outcomes(
@@ -207,16 +275,11 @@ def draw_outcomes(
     probability: np.ndarray,  # (applications,), of default
 ) -> tuple[np.ndarray, np.ndarray]:  # whether it defaults, and datetime64[D] of its end
     "Draw how each loan would end if it were granted."
-    n = len(asked)
     weights = _default_month_weights(asked, term)
-    default_after = 3 + pick(rng, weights)
-    defaults = rng.random(n) < probability
-    is_early = rng.random(n) < 0.125
-    share = 0.3 + 0.7 * rng.random(n)
-    early_after = np.ceil(term * share).astype(int)
-    early_after = np.maximum(early_after, 2)
-    repaid_after = np.where(is_early, early_after, term)
-    months = np.where(defaults, default_after, repaid_after)
+    until_default = 3 + pick(rng, weights)
+    defaults = rng.random(len(asked)) < probability
+    until_repaid = _months_to_repayment(rng, term)
+    months = np.where(defaults, until_default, until_repaid)
     return defaults, add_months(asked, months)
 
 # %% ../nbs/11_outcomes.ipynb #c512bc48
@@ -250,12 +313,14 @@ def no_loans(
     asked: np.ndarray,  # (clients, MAX_LOANS), bool
 ) -> Loans:
     "The loans of a block before any decision."
+    shape = asked.shape
+    unknown = np.datetime64("NaT", "D")
     return Loans(
         asked=asked,
-        granted=np.zeros(asked.shape, bool),
-        defaulted=np.zeros(asked.shape, bool),
-        ended=np.full(asked.shape, np.datetime64("NaT"), dtype="datetime64[D]"),
-        probability=np.full(asked.shape, np.nan),
+        granted=np.zeros(shape, bool),
+        defaulted=np.zeros(shape, bool),
+        ended=np.full(shape, unknown),
+        probability=np.full(shape, np.nan),
     )
 
 
@@ -268,17 +333,19 @@ def loan_facts(
     "What earlier applications of the same client show as of this one."
     today = dates[clients, rank]
     repaid, running, defaulted, recent = np.zeros((4, len(clients)))
-    for earlier_rank in range(rank):
-        asked = dates[clients, earlier_rank]
-        granted = loans.granted[clients, earlier_rank]
-        bad = loans.defaulted[clients, earlier_rank]
-        is_over = granted & (loans.ended[clients, earlier_rank] < today)
+    for earlier in range(rank):
+        asked = dates[clients, earlier]
+        granted = loans.granted[clients, earlier]
+        bad = loans.defaulted[clients, earlier]
+        has_ended = loans.ended[clients, earlier] < today
+        is_over = granted & has_ended
         is_earlier = asked < today
         months = month_index(today) - month_index(asked)
+        is_recent = months <= 12
         repaid += is_over & ~bad
         running += granted & is_earlier & ~is_over
         defaulted += is_over & bad
-        recent += is_earlier & (months <= 12)
+        recent += is_earlier & is_recent
     return {
         "nb_prets_rembourses": repaid,
         "nb_prets_en_cours": running,
@@ -290,21 +357,30 @@ def loan_facts(
 _LENIENCE = 1.9  # points from which an application is refused
 
 
+_DOUBTED_JOBS = ("interim", "etudiant")
+
+
 def old_rule_grants(
     rng: np.random.Generator,  # stream of the block
     facts: dict,  # contract field to array, as declared
 ) -> np.ndarray:  # bool
     "Whether the old bank grants the loan. It believes what is declared."
     ratios = compute_ratios(facts)
-    points = 5.5 * np.clip(ratios.effort - 0.38, -0.2, 0.6)
+    job = facts["statut_emploi"]
+    effort = np.clip(ratios.effort - 0.38, -0.2, 0.6)
+    savings = np.log1p(ratios.savings / 1500)
+    has_defaulted = facts["nb_prets_defaut"] > 0
+    is_new = ratios.bank_years < 0.5
+    is_comfortable = ratios.left > 1200
+    points = 5.5 * effort
     points += 0.55 * np.minimum(ratios.rejects, 3)
     points += 1.2 * ratios.overdrawn_lately
-    points += 1.0 * (facts["statut_emploi"] == "sans_emploi")
-    points += 0.5 * np.isin(facts["statut_emploi"], ("interim", "etudiant"))
-    points += 3 * (facts["nb_prets_defaut"] > 0)
+    points += 1.0 * (job == "sans_emploi")
+    points += 0.5 * np.isin(job, _DOUBTED_JOBS)
+    points += 3 * has_defaulted
     points += 0.4 * facts["nb_prets_en_cours"]
-    points += 0.3 * (ratios.bank_years < 0.5)
-    points -= 0.25 * np.log1p(ratios.savings / 1500)
-    points -= 0.5 * (ratios.left > 1200)
+    points += 0.3 * is_new
+    points -= 0.25 * savings
+    points -= 0.5 * is_comfortable
     points += 0.75 * rng.standard_normal(len(points))
     return points < _LENIENCE

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['MONTHS', 'HISTORY', 'MAX_LOANS', 'KIND_RATES', 'KINDS', 'JOBS', 'PRECARIOUS_JOBS', 'TEMPORARY_JOBS', 'PURPOSES',
-           'CHANNELS', 'block_stream', 'pick', 'pick_alike', 'to_cents', 'month_index', 'add_months', 'Applications',
-           'draw_applications', 'People', 'draw_people', 'Situation', 'draw_situation', 'civil_facts', 'codes_of',
-           'annuity', 'Requests', 'draw_requests']
+           'CHANNELS', 'block_stream', 'pick', 'pick_alike', 'to_cents', 'to_multiple', 'whole_days', 'month_index',
+           'add_months', 'Applications', 'draw_applications', 'People', 'draw_people', 'Situation', 'draw_situation',
+           'civil_facts', 'codes_of', 'annuity', 'Requests', 'draw_requests']
 
 # %% ../nbs/09_population.ipynb #d1218dfb
 from collections.abc import Sequence
@@ -24,9 +24,11 @@ def block_stream(
     part: int = 0,  # 1 for what has no effect on applications, so that it can change alone
 ) -> np.random.Generator:
     "The random numbers of a block."
-    key = np.array([seed, block], dtype=np.uint64)
-    counter = np.array([0, 0, 0, part], dtype=np.uint64)
-    return np.random.Generator(np.random.Philox(key=key, counter=counter))
+    generator = np.random.Philox(
+        key=np.array([seed, block], dtype=np.uint64),
+        counter=np.array([0, 0, 0, part], dtype=np.uint64),
+    )
+    return np.random.Generator(generator)
 
 
 def pick(
@@ -36,8 +38,12 @@ def pick(
     "Draw one category a row, with probability proportional to its weight."
     cumulative = np.cumsum(weights, axis=-1)
     total = cumulative[..., -1:]
-    draw = rng.random(cumulative.shape[:-1])[..., None] * total
-    return (draw >= cumulative[..., :-1]).sum(-1)
+    bounds = cumulative[..., :-1]
+    rows = cumulative.shape[:-1]
+    share = rng.random(rows)
+    draw = share[..., None] * total
+    is_beyond = draw >= bounds
+    return is_beyond.sum(-1)
 
 
 def pick_alike(
@@ -46,21 +52,40 @@ def pick_alike(
     n: int,  # rows
 ) -> np.ndarray:  # (n,), index of a category
     "Draw one category a row, with the same weights for all."
-    return pick(rng, np.broadcast_to(weights, (n, len(weights))))
+    of_each_row = np.broadcast_to(weights, (n, len(weights)))
+    return pick(rng, of_each_row)
 
 # %% ../nbs/09_population.ipynb #b820fabd
 def to_cents(
     euros: np.ndarray,
 ) -> np.ndarray:  # whole cents
     "Round an amount to the cent."
-    return np.rint(euros * 100).astype(np.int64)
+    cents = np.rint(euros * 100)
+    return cents.astype(np.int64)
+
+
+def to_multiple(
+    values: np.ndarray,
+    step: float,
+) -> np.ndarray:  # whole multiples of the step
+    "Round to the nearest multiple of a step."
+    return np.rint(values / step) * step
+
+
+def whole_days(
+    years: np.ndarray,
+) -> np.ndarray:  # int
+    "Years as days, rounded down."
+    days = np.floor(years * 365.25)
+    return days.astype(int)
 
 
 def month_index(
     day: np.ndarray,  # datetime64, any unit
 ) -> np.ndarray:  # months since 2012-01; without meaning for NaT
     "The month of the bank on a day."
-    return day.astype("datetime64[M]").astype(int) - FIRST_MONTH.astype(int)
+    month = day.astype("datetime64[M]")
+    return month.astype(int) - FIRST_MONTH.astype(int)
 
 
 def add_months(
@@ -115,51 +140,76 @@ class Applications:
 # %% ../nbs/09_population.ipynb #f65d2dc6
 def _draw_months(rng, n):
     "Months of up to four applications a client, and which of them take place."
-    candidates = np.arange(HISTORY, MONTHS)
-    growth = 1 + 0.02 * candidates / 12
-    weights = _SEASON[candidates % 12] * growth
-    first = candidates[pick_alike(rng, weights, n)][:, None]
+    first = _draw_first_months(rng, n)
+    first = first[:, None]
     gaps = rng.gamma(1.6, 8.5, (n, MAX_LOANS - 1))
-    gaps = 1 + np.floor(gaps).astype(int)
-    later = first + np.cumsum(gaps, axis=1)
+    whole_gaps = 1 + np.floor(gaps).astype(int)
+    later = first + np.cumsum(whole_gaps, axis=1)
     months = np.concatenate([first, later], axis=1)
     count = 1 + pick_alike(rng, _LOAN_SHARES, n)
-    is_wanted = np.arange(MAX_LOANS) < count[:, None]
+    rank = np.arange(MAX_LOANS)
+    is_wanted = rank < count[:, None]
     is_open = months < MONTHS
     is_near = months - first <= _SPAN
-    return months, is_wanted & is_open & is_near
+    takes_place = is_wanted & is_open & is_near
+    return months, takes_place
+
+
+def _draw_first_months(rng, n):
+    "Month of the first application of each client: more in some seasons, more every year."
+    candidates = np.arange(HISTORY, MONTHS)
+    season = _SEASON[candidates % 12]
+    growth = 1 + 0.02 * candidates / 12
+    rank = pick_alike(rng, season * growth, n)
+    return candidates[rank]
 
 
 def _draw_kinds(rng, n):
     "The kind of falsification of each client, -1 for none."
     rates = tuple(KIND_RATES.values())
-    kind = pick_alike(rng, (*rates, 1 - sum(rates)), n)
-    return np.where(kind == len(KINDS), -1, kind)
+    honest_rate = 1 - sum(rates)
+    weights = (*rates, honest_rate)
+    kind = pick_alike(rng, weights, n)
+    is_honest = kind == len(KINDS)
+    return np.where(is_honest, -1, kind)
 
 
 def _repeat_within_weeks(rng, days, asked, repeated):
     "Give the clients `repeated` three applications within weeks; changes days and asked."
     count = repeated.sum()
-    first = np.minimum(days[repeated, 0], np.datetime64("2024-07-20"))
+    latest = np.datetime64("2024-07-20")
+    first = np.minimum(days[repeated, 0], latest)
     second = first + rng.integers(4, 25, count)
     third = second + rng.integers(4, 25, count)
-    days[repeated, 0] = first
-    days[repeated, 1] = second
-    days[repeated, 2] = third
+    for rank, day in enumerate((first, second, third)):
+        days[repeated, rank] = day
     asked[repeated] = np.arange(MAX_LOANS) < 3
 
 # %% ../nbs/09_population.ipynb #9cb62b6c
+_CLONE = KINDS.index("clone")
+
+
+_LAST_COPIED = np.datetime64("2024-09-01")  # a clone applies within weeks of an earlier client
+
+
 def _draw_clones(rng, dates, kind):
     "Let each clone apply within days of an earlier honest client; changes dates and kind."
-    source = np.full(len(dates), -1)
-    honest = np.flatnonzero((kind == -1) & (dates[:, 0] < np.datetime64("2024-09-01")))
-    for i in np.flatnonzero(kind == KINDS.index("clone")):
-        before = honest[honest < i]
+    first = dates[:, 0]
+    source = np.full(len(first), -1)
+    is_honest = kind == -1
+    is_early = first < _LAST_COPIED
+    honest = np.flatnonzero(is_honest & is_early)
+    clones = np.flatnonzero(kind == _CLONE)
+    for clone in clones:
+        before = honest[honest < clone]
         if len(before) == 0:
-            kind[i] = -1
+            kind[clone] = -1
             continue
-        source[i] = before[int(rng.random() * len(before))]
-        dates[i, 0] = dates[source[i], 0] + 1 + int(rng.random() * 15)
+        rank = int(rng.random() * len(before))
+        copied = before[rank]
+        source[clone] = copied
+        days_later = 1 + int(rng.random() * 15)
+        first[clone] = first[copied] + days_later
     return source
 
 
@@ -169,12 +219,14 @@ def draw_applications(
 ) -> Applications:
     "Draw when the clients of a block apply."
     months, asked = _draw_months(rng, n)
-    first_days = (FIRST_MONTH + months).astype("datetime64[D]")
-    days = first_days + rng.integers(0, 28, months.shape)
+    month = FIRST_MONTH + months
+    first_of_month = month.astype("datetime64[D]")
+    days = first_of_month + rng.integers(0, 28, months.shape)
     kind = _draw_kinds(rng, n)
     repeated = kind == KINDS.index("sous_seuil")
     _repeat_within_weeks(rng, days, asked, repeated)
-    kind[~repeated & asked[:, 1]] = -1
+    has_several = asked[:, 1]
+    kind[has_several & ~repeated] = -1
     dates = np.where(asked, days, np.datetime64("NaT"))
     source = _draw_clones(rng, dates, kind)
     return Applications(dates, kind, source)
@@ -253,22 +305,53 @@ class People:
     stress: np.ndarray  # about standard normal
 
     def __len__(self):
+        "The number of clients."
         return len(self.age)
 
 
 def _income(age, job, works, skill, sex, first):
     "Monthly income in euros, to the nearest 10."
+    spread = _INCOME_SPREAD[job]
+    years_from_peak = (age - 48) / 30
+    age_effect = 0.30 * np.square(years_from_peak)
+    years_since_1970 = first.astype("datetime64[Y]").astype(int)
+    years_since_2018 = years_since_1970 - 48
     log_income = np.log(_MEDIAN_INCOME[job])
-    log_income += _INCOME_SPREAD[job] * skill
+    log_income += spread * skill
     log_income -= 0.10 * (sex == "F")
-    age_effect = 0.30 * np.square((age - 48) / 30)
     log_income -= np.where(works, age_effect, 0)
-    years_since_2018 = first.astype("datetime64[Y]").astype(int) - 48
     log_income += 0.012 * years_since_2018
-    income = np.clip(np.exp(log_income), 350, 25_000)
-    return np.rint(income / 10) * 10
+    income = np.exp(log_income)
+    income = np.clip(income, 350, 25_000)
+    return to_multiple(income, 10)
 
 # %% ../nbs/09_population.ipynb #fea91344
+def _draw_housing(rng, income, band):
+    "Housing by age band and income, index into the categories of statut_logement."
+    log_income = np.log(income / 1900)
+    log_weight = log_income[:, None] * _HOUSING_BY_INCOME
+    by_income = np.exp(log_weight)
+    by_age = _HOUSING_BY_AGE[band]
+    return pick(rng, by_age * by_income)
+
+
+def _draw_dependants(rng, family, band):
+    "Number of dependants, seven at most."
+    of_couple = _DEPENDANTS_BY_AGE[band]
+    by_family = _DEPENDANTS_BY_FAMILY[family]
+    count = rng.poisson(of_couple * by_family)
+    return np.minimum(count, 7)
+
+
+def _draw_stress(rng, job, skill):
+    "Financial stress: higher in a precarious job, lower with skill."
+    is_precarious = np.isin(job, PRECARIOUS_JOBS)
+    stress = rng.standard_normal(len(job))
+    stress += 0.35 * is_precarious
+    stress -= 0.25 * skill
+    return stress
+
+
 def draw_people(
     rng: np.random.Generator,  # stream of the block
     first: np.ndarray,  # (clients,) datetime64[D], first application
@@ -277,19 +360,19 @@ def draw_people(
     n = len(first)
     age = 18.3 + 66 * rng.beta(1.9, 2.9, n)
     band = np.searchsorted(_AGE_BOUNDS, age, side="right")
-    sex = np.array(["F", "H"])[(rng.random(n) < 0.51).astype(int)]
+    is_man = rng.random(n) < 0.51
+    sex = np.where(is_man, "H", "F")
     job = pick(rng, _JOB_BY_AGE[band])
     works = job < _WORKING
     skill = rng.standard_normal(n)
     income = _income(age, job, works, skill, sex, first)
     family = pick(rng, _FAMILY_BY_AGE[band])
-    by_income = np.log(income / 1900)[:, None] * _HOUSING_BY_INCOME
-    housing = pick(rng, _HOUSING_BY_AGE[band] * np.exp(by_income))
-    dependants = rng.poisson(_DEPENDANTS_BY_AGE[band] * _DEPENDANTS_BY_FAMILY[family])
-    stress = rng.standard_normal(n) + 0.35 * np.isin(job, PRECARIOUS_JOBS) - 0.25 * skill
+    housing = _draw_housing(rng, income, band)
+    dependants = _draw_dependants(rng, family, band)
+    stress = _draw_stress(rng, job, skill)
     return People(
         age=age,
-        birth_date=first - np.floor(age * 365.25).astype(int),
+        birth_date=first - whole_days(age),
         sex=sex,
         job=job,
         works=works,
@@ -297,7 +380,7 @@ def draw_people(
         income=income,
         family=family,
         housing=housing,
-        dependants=np.minimum(dependants, 7),
+        dependants=dependants,
         stress=stress,
     )
 
@@ -322,29 +405,53 @@ class Situation:
 
 def _hire_dates(rng, people, first):
     "Start of the present job."
-    seniority = rng.exponential(_MEAN_SENIORITY[people.job]) + 0.02
-    most = (people.age - 16.2) * 0.95
+    mean = _MEAN_SENIORITY[people.job]
+    seniority = rng.exponential(mean) + 0.02
+    working_life = people.age - 16.2
+    most = working_life * 0.95
     seniority = np.minimum(seniority, most)
-    days = np.floor(seniority * 365.25).astype(int)
+    days = whole_days(seniority)
     hired = first - days - 1
     return np.where(people.works, hired, np.datetime64("NaT"))
 
 
+_STUDENT = JOBS.index("etudiant")
+
+
+def _lognormal(rng, spread, shape):
+    "Factors whose logarithm is normal with mean 0."
+    deviation = rng.standard_normal(shape)
+    return np.exp(spread * deviation)
+
+
+def _rents(rng, people):
+    "What housing costs, euros a month."
+    share_of_income = _RENT_RATE[people.housing]
+    fixed = _FIXED_RENT[people.housing]
+    noise = _lognormal(rng, 0.2, len(people))
+    variable = share_of_income * people.income * noise
+    rent = fixed + variable
+    is_student = people.job == _STUDENT
+    return np.where(is_student, 0.6 * rent, rent)
+
+
+def _other_loans(rng, people):
+    "What loans elsewhere cost, euros a month; more clients under stress have some."
+    n = len(people)
+    share = 0.30 + 0.08 * people.stress
+    share = np.clip(share, 0.03, 0.8)
+    has_other_loans = rng.random(n) < share
+    noise = _lognormal(rng, 0.5, n)
+    return has_other_loans * 0.09 * people.income * noise
+
+
 def _charges(rng, people):
     "Housing and other loans, euros a month to the nearest 5."
-    n = len(people)
-    income = people.income
-    noise = np.exp(0.2 * rng.standard_normal(n))
-    rent = _RENT_RATE[people.housing] * income * noise
-    rent = _FIXED_RENT[people.housing] + rent
-    is_student = people.job == JOBS.index("etudiant")
-    rent = np.where(is_student, 0.6 * rent, rent)
-    share = np.clip(0.30 + 0.08 * people.stress, 0.03, 0.8)
-    has_other_loans = rng.random(n) < share
-    noise = np.exp(0.5 * rng.standard_normal(n))
-    other_loans = has_other_loans * 0.09 * income * noise
-    charges = np.clip(rent + other_loans, 0, 0.85 * income)
-    return np.rint(charges / 5) * 5
+    rent = _rents(rng, people)
+    other_loans = _other_loans(rng, people)
+    most = 0.85 * people.income
+    charges = np.clip(rent + other_loans, 0, most)
+    return to_multiple(charges, 5)
 
 # %% ../nbs/09_population.ipynb #fecaee2d
 # Residents of the larger departements, thousands (INSEE, populations légales, rounded)
@@ -371,16 +478,22 @@ def _opening_dates(rng, people, first):
     is_new = rng.random(n) < 0.14
     new_years = rng.random(n) * 1.2
     old_years = 1.1 + rng.exponential(9, n)
-    most = np.maximum(people.age - 15, 1.1)
+    years_as_adult = people.age - 15
+    most = np.maximum(years_as_adult, 1.1)
     old_years = np.minimum(old_years, most)
     years = np.where(is_new, new_years, old_years)
-    return first - np.floor(years * 365.25).astype(int) - 2
+    days = whole_days(years)
+    return first - days - 2
 
 
 def _overdraft_limits(rng, income):
     "Authorised overdraft, euros to the nearest 100."
-    months = rng.choice(_OVERDRAFT_MONTHS, len(income), p=_OVERDRAFT_SHARES)
-    limit = np.rint(income * months / 100) * 100
+    months = rng.choice(
+        _OVERDRAFT_MONTHS,
+        size=len(income),
+        p=_OVERDRAFT_SHARES,
+    )
+    limit = to_multiple(income * months, 100)
     return np.minimum(limit, 3_000)
 
 
@@ -394,8 +507,14 @@ def draw_situation(
     charges = _charges(rng, people)
     opening_date = _opening_dates(rng, people, first)
     overdraft_limit = _overdraft_limits(rng, people.income)
-    departement = _DEPARTEMENTS[pick_alike(rng, _DEPARTEMENT_WEIGHTS, len(people))]
-    return Situation(hire_date, charges, opening_date, overdraft_limit, departement)
+    departement = pick_alike(rng, _DEPARTEMENT_WEIGHTS, len(people))
+    return Situation(
+        hire_date=hire_date,
+        charges=charges,
+        opening_date=opening_date,
+        overdraft_limit=overdraft_limit,
+        departement=_DEPARTEMENTS[departement],
+    )
 
 # %% ../nbs/09_population.ipynb #6ec92cf1
 def civil_facts(
@@ -420,7 +539,8 @@ def codes_of(
     index: np.ndarray,  # indices of its categories
 ) -> np.ndarray:  # of str
     "The codes of a category."
-    return np.array(FIELDS[field].categories, dtype=object)[index]
+    codes = np.array(FIELDS[field].categories, dtype=object)
+    return codes[index]
 
 # %% ../nbs/09_population.ipynb #665898e5
 def annuity(
@@ -429,11 +549,14 @@ def annuity(
     duree_mois,  # months
 ):  # euros a month, to the cent
     "The constant instalment that repays a loan."
-    rate = np.asarray(taux_annuel) / 1200
+    monthly_rate = np.asarray(taux_annuel) / 1200
+    has_interest = monthly_rate > 0
     months = np.asarray(duree_mois, dtype=float)
-    growth = 1 + np.where(rate > 0, rate, 1)  # any value where the rate is 0, unused there
-    with_interest = montant * rate / (1 - growth**-months)
-    instalment = np.where(rate > 0, with_interest, montant / duree_mois)
+    growth = 1 + np.where(has_interest, monthly_rate, 1)  # any value where the rate is 0, unused
+    discount = growth**-months
+    with_interest = montant * monthly_rate / (1 - discount)
+    without_interest = montant / duree_mois
+    instalment = np.where(has_interest, with_interest, without_interest)
     return np.rint(100 * instalment) / 100
 
 # %% ../nbs/09_population.ipynb #732bd191
@@ -465,90 +588,151 @@ class Requests:
     ) -> None:
         "Give the clients `target` the first request of the clients `source`."
         for values in vars(self).values():
-            values[target, 0] = values[source, 0]
+            first = values[:, 0]
+            first[target] = first[source]
 
 # %% ../nbs/09_population.ipynb #58759ff5
+_OWNED = (0, 1)  # proprietaire and accedant, in the categories of statut_logement
+
+
 def _purpose_weights(people, shape):
     "Weights of the purposes, (clients, MAX_LOANS, purposes)."
-    stress = np.clip(people.stress, -1.5, 3)[:, None]
-    owns = np.isin(people.housing, (0, 1))[:, None]
-    is_young = (people.age < 26)[:, None]
+    stress = np.clip(people.stress, -1.5, 3)
+    owns = np.isin(people.housing, _OWNED)
+    is_young = people.age < 26
+    of_client = {
+        "auto": 0.34,
+        "travaux": np.where(owns, 0.26, 0.03),
+        "equipement": 0.15,
+        "personnel": 0.21 + 0.02 * stress,
+        "etudes": np.where(is_young, 0.20, 0.008),
+        "regroupement": 0.08 * np.exp(0.6 * stress),
+    }
     weights = np.empty((*shape, len(PURPOSES)))
-    weights[..., 0] = 0.34
-    weights[..., 1] = np.where(owns, 0.26, 0.03)
-    weights[..., 2] = 0.15
-    weights[..., 3] = 0.21 + 0.02 * stress
-    weights[..., 4] = np.where(is_young, 0.20, 0.008)
-    weights[..., 5] = 0.08 * np.exp(0.6 * stress)
+    for purpose, weight in of_client.items():
+        column = PURPOSES.index(purpose)
+        weights[..., column] = np.reshape(weight, (-1, 1))
     return weights
 
 
 def _channel_weights(people, year, purpose):
     "Weights of the channels; `year` counts from 2012."
-    youth = np.clip((70 - people.age) / 40, 0.2, 1)[:, None]
-    online_growth = 0.032 * year * youth
+    youth = np.clip((70 - people.age) / 40, 0.2, 1)
+    online_growth = 0.032 * year * youth[:, None]
+    is_consolidation = purpose == PURPOSES.index("regroupement")
+    of_channel = {
+        "agence": 0.62 - 0.020 * year,
+        "en_ligne": 0.10 + online_growth,
+        "telephone": 0.10 - 0.003 * year,
+        "courtier": 0.12 + 0.04 * is_consolidation,
+    }
     weights = np.empty((*year.shape, len(CHANNELS)))
-    weights[..., 0] = 0.62 - 0.020 * year
-    weights[..., 1] = 0.10 + online_growth
-    weights[..., 2] = 0.10 - 0.003 * year
-    weights[..., 3] = 0.12 + 0.04 * (purpose == PURPOSES.index("regroupement"))
+    for channel, weight in of_channel.items():
+        column = CHANNELS.index(channel)
+        weights[..., column] = weight
     return weights
 
 
 def _amounts(rng, income, purpose):
     "Amounts in euros, rounded as people round them."
-    noise = np.exp(0.55 * rng.standard_normal(purpose.shape))
-    means = (income[:, None] / 2000) ** 0.55
-    size = _MEDIAN_AMOUNT[purpose] * means * noise
-    to_500 = np.rint(size / 500) * 500
-    to_100 = np.rint(size / 100) * 100
-    rounded = np.where(size > 5000, to_500, to_100)
+    noise = _lognormal(rng, 0.55, purpose.shape)
+    relative_income = income[:, None] / 2000
+    by_income = relative_income**0.55
+    median = _MEDIAN_AMOUNT[purpose]
+    amount = median * by_income * noise
+    rounded = np.where(
+        amount > 5000,
+        to_multiple(amount, 500),
+        to_multiple(amount, 100),
+    )
     return np.clip(rounded, 500, 75_000)
 
 # %% ../nbs/09_population.ipynb #7fe455d5
-def _falsify_requests(rng, applications, requests):
-    "The requests of the kinds compte_recent and sous_seuil; changes requests."
-    recent = applications.is_kind("compte_recent")
-    count = (recent.sum(), 1)
-    requests.amount[recent] = 1000 * np.rint(25 + 35 * rng.random(count))
-    requests.term[recent] = rng.choice([60, 72, 84], count)
-    requests.channel[recent] = rng.choice([1, 3], count)
-    repeated = applications.is_kind("sous_seuil")
+def _terms(rng, amount):
+    "Terms in months: the offered term that is nearest to a wish, which grows with the amount."
+    noise = _lognormal(rng, 0.28, amount.shape)
+    thousands = amount / 1000
+    wish = 11 * np.sqrt(thousands) * noise
+    distance = np.abs(wish[..., None] - _TERMS)
+    nearest = distance.argmin(-1)
+    return _TERMS[nearest]
+
+
+_DISTANT = (CHANNELS.index("en_ligne"), CHANNELS.index("courtier"))
+
+
+def _falsify_recent(rng, requests, recent):
+    "Large long loans through distant channels, for the kind compte_recent; changes requests."
+    shape = (recent.sum(), 1)
+    thousands = np.rint(25 + 35 * rng.random(shape))
+    term = rng.choice([60, 72, 84], shape)
+    channel = rng.choice(_DISTANT, shape)
+    requests.amount[recent] = 1000 * thousands
+    requests.term[recent] = term
+    requests.channel[recent] = channel
+
+
+def _falsify_repeated(rng, requests, repeated):
+    "Amounts just under a threshold, online, for the kind sous_seuil; changes requests."
     count = repeated.sum()
-    requests.amount[repeated] = rng.integers(2_900, 3_000, (count, MAX_LOANS))
-    requests.term[repeated] = rng.choice([12, 18, 24], (count, 1))
+    amount = rng.integers(2_900, 3_000, (count, MAX_LOANS))
+    term = rng.choice([12, 18, 24], (count, 1))
+    requests.amount[repeated] = amount
+    requests.term[repeated] = term
     requests.purpose[repeated] = PURPOSES.index("personnel")
     requests.channel[repeated] = CHANNELS.index("en_ligne")
+
+
+def _falsify_requests(rng, applications, requests):
+    "The requests of the kinds compte_recent and sous_seuil; changes requests."
+    _falsify_recent(rng, requests, applications.is_kind("compte_recent"))
+    _falsify_repeated(rng, requests, applications.is_kind("sous_seuil"))
 
 
 def _rates(rng, requests, year):
     "Rates, % a year to the hundredth."
     amount = requests.amount
-    whole_year = np.floor(year).astype(int)
-    rate = _MARKET_RATE[whole_year]
-    rate += np.select([amount < 3000, amount < 6000], [4.5, 1.6], 0)
+    is_small = [amount < 3000, amount < 6000]
+    by_amount = np.select(is_small, [4.5, 1.6], 0)
+    years_elapsed = np.floor(year).astype(int)
+    noise = rng.standard_normal(amount.shape)
+    rate = _MARKET_RATE[years_elapsed]
+    rate += by_amount
     rate += 0.012 * (requests.term - 36)
     rate += _RATE_BY_PURPOSE[requests.purpose]
-    rate += 0.6 * rng.standard_normal(amount.shape)
+    rate += 0.6 * noise
     rate = np.clip(rate, 0.5, 20)
     return np.rint(rate * 100) / 100
 
 # %% ../nbs/09_population.ipynb #f87bf91a
+def _years_since_2012(dates):
+    "Years from the first day of the bank; 0 where there is no application."
+    days = dates - np.datetime64("2012-01-01")
+    years = days.astype(float) / 365.25
+    known = np.nan_to_num(years, nan=0)
+    return np.clip(known, 0, 12.75)
+
+
 def draw_requests(
     rng: np.random.Generator,  # stream of the block
     people: People,
     applications: Applications,
 ) -> Requests:
     "Draw purpose, amount, term, channel and rate of each application."
-    days = (applications.dates - np.datetime64("2012-01-01")).astype(float)
-    year = np.clip(np.nan_to_num(days / 365.25, nan=0), 0, 12.75)
+    year = _years_since_2012(applications.dates)
     purpose = pick(rng, _purpose_weights(people, year.shape))
     amount = _amounts(rng, people.income, purpose)
-    wish = 11 * np.sqrt(amount / 1000) * np.exp(0.28 * rng.standard_normal(year.shape))
-    term = _TERMS[np.abs(wish[..., None] - _TERMS).argmin(-1)]
+    term = _terms(rng, amount)
     channel = pick(rng, _channel_weights(people, year, purpose))
     unset = np.zeros(year.shape)
-    requests = Requests(purpose, amount, term, channel, rate=unset, instalment=unset)
+    requests = Requests(
+        purpose=purpose,
+        amount=amount,
+        term=term,
+        channel=channel,
+        rate=unset,
+        instalment=unset,
+    )
     _falsify_requests(rng, applications, requests)
     requests.rate = _rates(rng, requests, year)
     requests.instalment = annuity(requests.amount, requests.rate, requests.term)

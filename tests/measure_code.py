@@ -1,7 +1,7 @@
-"""How dense the code is: `python tests/measure_code.py [FOLDER] [--worst N]`, in `make lint` too.
+"""How dense the code is: `python tests/measure_code.py [FOLDER] [--worst N]`; see `make lint`.
 
 Density is the number of syntax nodes for each line of a function's body, blank lines and comments
-aside; a docstring counts with both. FOLDER is a checkout, so that two can be compared.
+aside; a docstring counts with both. The folder is a checkout, to compare two revisions.
 """
 
 import argparse

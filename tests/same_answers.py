@@ -127,8 +127,8 @@ def main() -> None:
         differences += len(different)
         ok = sum(answer.startswith("200") for answer in answers)
         digest = hashlib.sha256("\n".join(answers).encode()).hexdigest()[:16]
-        print(f"{door}: {len(answers)} answers, {ok} with status 200, {digest}")
-        print(f"    {len(different)} differ")
+        differ = f"{len(different)} differ"
+        print(f"{door}: {len(answers)} answers, {ok} with status 200, {digest}; {differ}")
         for mine, other in different[:3]:
             print("  here :", mine[:400], "\n  there:", other[:400])
     sys.exit(differences > 0)

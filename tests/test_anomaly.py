@@ -98,65 +98,102 @@ def test_an_unknown_component_or_a_price_of_zero_is_refused(usual, prices):
         AnomalyDetector(prices=prices).fit(usual)
 
 
+def score_alone(detector, rows, row):
+    "The anomaly score of one row, scored without the others."
+    (score,) = detector.anomaly_score(rows.iloc[[row]])
+    return score
+
+
 def test_a_row_has_the_same_score_alone_and_in_a_batch(detector, odd):
     scores = detector.anomaly_score(odd)
-    rows = [0, 500, 1100]
-    alone = [detector.anomaly_score(odd.iloc[[row]])[0] for row in rows]
-    assert alone == scores[rows].tolist()
+    for row in (0, 500, 1100):
+        assert score_alone(detector, odd, row) == scores[row]
 
 
 def test_the_tables_read_from_json_give_the_same_scores(detector, odd):
-    tables = StrongestOf.from_dict(detector.to_additive().to_dict())
-    scores = [tables.score_one(row)[0] for row in odd.to_dict("records")]
+    content = detector.to_additive().to_dict()
+    tables = StrongestOf.from_dict(content)
+    scores = []
+    for row in odd.to_dict("records"):
+        score, *_ = tables.score_one(row)
+        scores.append(score)
     assert scores == detector.anomaly_score(odd).tolist()
 
 
+def tables_of(detector):
+    "The tables of a detector, as they are written."
+    return detector.to_additive().to_dict()
+
+
 def test_the_same_data_and_seed_give_the_same_detector(detector, usual):
-    assert fit(usual).to_additive().to_dict() == detector.to_additive().to_dict()
+    again = fit(usual)
+    assert tables_of(again) == tables_of(detector)
 
 
 def test_contributions_and_intercept_add_up_to_the_score_of_the_component(detector, odd):
     model = detector.to_additive()
-    for row, total in enumerate(detector.explain(odd).sum(axis=1)):
-        _, name, values = model.score_one(odd.iloc[row].to_dict())
+    totals = detector.explain(odd).sum(axis=1)
+    for row, total in zip(odd.to_dict("records"), totals, strict=True):
+        _, name, values = model.score_one(row)
         component = model.components[name]
-        assert total + component.intercept == pytest.approx(component.total(values))
+        score = component.total(values)
+        assert total + component.intercept == pytest.approx(score)
 
 
-def test_recalibration_moves_the_threshold_to_the_rate_of_the_rows_given(own_detector, usual):
-    later = usual.assign(income=usual.income * 1.5)
-    assert own_detector.is_anomaly(later).mean() > 0.2
-    assert own_detector.recalibrate(later).is_anomaly(later).mean() <= 0.05
+@pytest.fixture
+def later(usual):
+    "Usual rows after a rise of all incomes."
+    return usual.assign(income=usual.income * 1.5)
 
 
-def test_recalibration_leaves_the_scores_as_they_are(own_detector, usual):
+def test_recalibration_moves_the_threshold_to_the_rate_of_the_rows_given(own_detector, later):
+    before = own_detector.is_anomaly(later)
+    own_detector.recalibrate(later)
+    after = own_detector.is_anomaly(later)
+    assert before.mean() > 0.2
+    assert after.mean() <= 0.05
+
+
+def test_recalibration_leaves_the_scores_as_they_are(own_detector, usual, later):
     before = own_detector.anomaly_score(usual)
-    own_detector.recalibrate(usual.assign(income=usual.income * 1.5))
-    assert own_detector.anomaly_score(usual).tolist() == before.tolist()
+    own_detector.recalibrate(later)
+    after = own_detector.anomaly_score(usual)
+    assert after.tolist() == before.tolist()
 
 
 def test_a_detector_survives_pickling_after_it_has_scored(detector, usual):
     row = usual.iloc[0].to_dict()
     alone = detector.to_additive().score_one(row)  # compiles functions, which do not pickle
+    scores = detector.anomaly_score(usual)
     again = pickle.loads(pickle.dumps(detector))
-    assert again.anomaly_score(usual).tolist() == detector.anomaly_score(usual).tolist()
+    assert again.anomaly_score(usual).tolist() == scores.tolist()
     assert again.to_additive().score_one(row) == alone
 
 
+@pytest.fixture
+def rng():
+    "The random numbers of an injection."
+    return np.random.default_rng(0)
+
+
 @pytest.mark.parametrize("kind", INJECTED)
-def test_injected_rows_have_the_columns_of_the_usual_ones(usual, kind):
-    strange = inject(kind, usual.head(50), usual, np.random.default_rng(0))
-    assert strange.shape == (50, 3)
+def test_injected_rows_have_the_columns_of_the_usual_ones(usual, rng, kind):
+    rows = usual.head(50)
+    strange = inject(kind, rows, usual, rng)
+    assert strange.shape == rows.shape
     assert list(strange) == list(usual)
 
 
-def test_an_unknown_kind_of_injected_row_is_refused(usual):
+def test_an_unknown_kind_of_injected_row_is_refused(usual, rng):
     with pytest.raises(ValueError, match="kind must be one of"):
-        inject("luck", usual, usual, np.random.default_rng(0))
+        inject("luck", usual, usual, rng)
+
+
+MACRO = ("local", "cluster", "global", "dependency")  # kinds whose mean is the macro recall
 
 
 def test_macro_recall_leaves_out_the_rows_with_three_fields_of_another(detector, usual):
     metrics = detection_metrics(detector.is_anomaly, usual, usual)
-    kinds = metrics["recall_by_kind"]
-    mean = np.mean([kinds[kind] for kind in ("local", "cluster", "global", "dependency")])
+    recall = metrics["recall_by_kind"]
+    mean = np.mean([recall[kind] for kind in MACRO])
     assert metrics["recall"] == pytest.approx(mean)

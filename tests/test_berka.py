@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from berka_files import COLUMNS, FILES, REAL, ROWS, UNKNOWN, write_berka
 
 from credit_risk import database
-from credit_risk.berka import FORMAT, REQUIRED, BerkaError, import_berka, read_berka
+from credit_risk.berka import import_berka, read_berka
+from credit_risk.berka_files import FORMAT, REQUIRED, BerkaError
 
 
 def _plain(value):
@@ -410,25 +411,27 @@ DAMAGE = {
 @pytest.mark.parametrize("name", DAMAGE)
 def test_damage_is_named_with_its_file_and_line(tmp_path, sqlite_url, name):
     file, old, new, line, says = DAMAGE[name]
-    assert FILES[file].count(old) >= 1, "the damage would change nothing"
-    directory = write_berka(tmp_path / "berka", {file: FILES[file].replace(old, new, 1)})
+    whole = FILES[file]
+    assert old in whole, "the damage would change nothing"
+    damaged = whole.replace(old, new, 1)
+    directory = write_berka(tmp_path / "berka", {file: damaged})
     with pytest.raises(BerkaError) as refused:
         import_berka(directory, sqlite_url, progress=False)
-    assert says in str(refused.value)
+    message = str(refused.value)
+    assert says in message
     if line:
-        assert str(refused.value).startswith(f"{file}, line {line}: ")
+        assert message.startswith(f"{file}, line {line}: ")
     assert not (tmp_path / "bank.db").exists()
 
 
 @pytest.mark.parametrize("file", REQUIRED)
 def test_a_missing_file_is_named(tmp_path, sqlite_url, file):
+    directory = write_berka(tmp_path / "berka", {file: None})
     with pytest.raises(BerkaError, match=f"^{file}: the file is missing"):
-        import_berka(write_berka(tmp_path / "berka", {file: None}), sqlite_url, progress=False)
-    with pytest.raises(BerkaError, match="there is no such directory"):
-        import_berka(tmp_path / "elsewhere", sqlite_url, progress=False)
-    (tmp_path / "berka" / file).mkdir()
+        import_berka(directory, sqlite_url, progress=False)
+    (directory / file).mkdir()
     with pytest.raises(BerkaError, match=f"^{file}: the file cannot be read"):
-        import_berka(tmp_path / "berka", sqlite_url, progress=False)
+        import_berka(directory, sqlite_url, progress=False)
 
 
 @pytest.mark.parametrize("file", FORMAT)
@@ -562,3 +565,8 @@ def test_a_directory_reads_the_same_into_both_databases(tmp_path, sqlite_url, ma
             date(1993, 1, 1),
             date(1996, 12, 18),
         )
+
+
+def test_a_missing_directory_is_named(tmp_path, sqlite_url):
+    with pytest.raises(BerkaError, match="there is no such directory"):
+        import_berka(tmp_path / "elsewhere", sqlite_url, progress=False)

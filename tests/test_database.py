@@ -476,7 +476,8 @@ class Draw:
         self.random = random.Random(seed)
 
     def day(self, first, last):
-        return first + timedelta(self.random.randrange((last - first).days + 1))
+        days = (last - first).days
+        return first + timedelta(self.random.randrange(days + 1))
 
     def text_day(self, first, last):
         return self.day(first, last).isoformat()

@@ -28,7 +28,7 @@ CHAPTERS = sorted((ROOT / "nbs").glob("[0-9]*.ipynb"))
 RUNS = sorted((ROOT / "nbs" / "runs").glob("*.ipynb"))
 SAMPLE = (
     "index.html",
-    "18_additive.html",
+    "19_additive.html",
     "reference/http.html",
     "howto/decision.html",
     "reports/eda.html",
@@ -276,14 +276,14 @@ def test_the_chapters_of_the_book_are_in_order(open_book):
 
 
 def test_a_chapter_documents_what_it_exports(open_book):
-    page = open_book("27_scorer.html")
+    page = open_book("28_scorer.html")
     entry = page.locator("dt[id='credit_risk.scorer.CreditScorer.predict_proba']")
     expect(entry).to_be_visible()
     assert "X" in entry.inner_text()
 
 
 def test_exported_source_is_folded_and_opens_on_a_click(open_book):
-    page = open_book("27_scorer.html")
+    page = open_book("28_scorer.html")
     folded = page.locator("details.hide").first
     expect(folded.locator("pre").first).to_be_hidden()
     folded.locator("summary").click()
@@ -291,7 +291,7 @@ def test_exported_source_is_folded_and_opens_on_a_click(open_book):
 
 
 def test_formulas_are_drawn(open_book):
-    page = open_book("18_additive.html")
+    page = open_book("19_additive.html")
     formula = page.locator("math[display=block]").first
     expect(formula).to_be_visible()
     box = formula.locator("munder, msub").first.bounding_box()
@@ -303,8 +303,8 @@ def test_formulas_are_drawn(open_book):
 @pytest.mark.parametrize(
     "word, name",
     [
-        ("calibration", "27_scorer.html"),
-        ("CreditScorer", "27_scorer.html"),
+        ("calibration", "28_scorer.html"),
+        ("CreditScorer", "28_scorer.html"),
         ("scorecard", "start.html"),
     ],
 )

@@ -244,7 +244,8 @@ def test_a_rolling_change_of_version_mixes_nothing(trained, mariadb):
     seen = set()
 
     def see(answer):
-        seen.add((answer["modele"]["version"], answer["probabilite_defaut"], answer["base"]))
+        version = answer["modele"]["version"]
+        seen.add((version, answer["probabilite_defaut"], answer["base"]))
 
     with fleet(trained, mariadb) as made, balanced(*made.replicas) as balancer:
         for directory in made.directories:
