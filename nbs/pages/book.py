@@ -31,7 +31,7 @@ Below are run notebooks as they are committed, with the outputs that their text 
 """
 REPORT = """# The promoted version
 
-> Version `{version}`, judged on the {n} applications from {split_date} on, which no fit has seen.
+> Version `{version}`, judged on the {n} loans from {split_date} on, which no fit has seen.
 
 {simulated}| out of time | value | 95 % interval |
 |---|---|---|
@@ -104,7 +104,9 @@ def _number(value: float | None, form: str = ".3f") -> str:
 
 
 def _interval(part: dict, name: str) -> str:
-    return f"{_number(part.get(f'{name}_low'))} to {_number(part.get(f'{name}_high'))}"
+    low = part.get(f"{name}_low")
+    high = part.get(f"{name}_high")
+    return f"{_number(low)} to {_number(high)}"
 
 
 def report_page(
@@ -164,7 +166,8 @@ def _promoted() -> Path | None:
 
 
 def _has_outputs(path: Path) -> bool:
-    return any(cell.get("outputs") for cell in nbformat.read(path, 4).cells)
+    cells = nbformat.read(path, 4).cells
+    return any(cell.get("outputs") for cell in cells)
 
 
 def _write_reports(folder: Path, names: dict[str, list[str]]) -> None:

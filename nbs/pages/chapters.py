@@ -138,7 +138,8 @@ def _last_paragraph(markdown: str) -> str:
 
 
 def _is_figure(cell) -> bool:
-    return any("image/png" in output.get("data", {}) for output in cell.get("outputs", ()))
+    outputs = cell.get("outputs", ())
+    return any("image/png" in output.get("data", {}) for output in outputs)
 
 
 def add_alternatives(cells: list) -> None:

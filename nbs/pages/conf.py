@@ -1,8 +1,9 @@
-"""Sphinx on what book.py laid out: `make docs`."""
+"""The configuration of Sphinx, which builds what book.py laid out: `make docs`."""
 
 from configparser import ConfigParser
 from pathlib import Path
 
+from docutils import nodes
 from math_core import LatexError, LatexToMathML
 from sphinx.errors import SphinxError
 
@@ -11,7 +12,9 @@ settings = ConfigParser(delimiters=["="])
 settings.read(ROOT / "settings.ini", encoding="utf-8")
 settings = settings["DEFAULT"]
 
-project, author, release = settings["lib_name"], settings["author"], settings["version"]
+project = settings["lib_name"]
+author = settings["author"]
+release = settings["version"]
 project_copyright = settings["copyright"]
 language = "en"
 highlight_language = "default"
@@ -20,7 +23,8 @@ extensions = ["myst_nb", "sphinx_design", "sphinx_copybutton", "sphinx.ext.githu
 nb_execution_mode = "off"  # the notebooks are committed as they ran
 nb_ipywidgets_js = {}  # the default asks two other hosts for scripts
 nb_merge_streams = True
-nb_code_prompt_show, nb_code_prompt_hide = "Show the {type}", "Hide the {type}"
+nb_code_prompt_show = "Show the {type}"
+nb_code_prompt_hide = "Hide the {type}"
 nb_mime_priority_overrides = [("html", "text/html", 30)]
 myst_enable_extensions = ["dollarmath", "colon_fence", "fieldlist"]
 myst_heading_anchors = 3
@@ -56,26 +60,35 @@ html_theme_options = {
 html_context = {"default_mode": "auto"}
 html_math_renderer = "mathml"
 
-_mathml = LatexToMathML()
+
+LATEX = LatexToMathML()
 
 
-def mathml(self, node, display):
-    "A formula as MathML, which browsers draw by themselves: no script, no font from another host."
-    from docutils import nodes
-
+def mathml(
+    node: nodes.Node,  # a formula in LaTeX
+    display: bool,  # whether it stands on a line of its own
+) -> str:
+    "A formula as MathML, which browsers draw by themselves: no script, no font of another host."
     try:
-        formula = _mathml.convert_with_local_state(node.astext(), displaystyle=display)
-    except LatexError as e:
+        return LATEX.convert_with_local_state(node.astext(), displaystyle=display)
+    except LatexError as error:
         raise SphinxError(
-            f"{node.source}: the formula {node.astext()!r} cannot be drawn: {e}"
+            f"{node.source}: the formula {node.astext()!r} cannot be drawn: {error}"
         ) from None
-    self.body.append(f'<div class="math" tabindex="0">{formula}</div>' if display else formula)
+
+
+def visit_inline(writer, node):
+    "Write a formula inside a sentence."
+    writer.body.append(mathml(node, display=False))
+    raise nodes.SkipNode
+
+
+def visit_block(writer, node):
+    "Write a formula on a line of its own; it can be focused, because a wide one scrolls."
+    writer.body.append(f'<div class="math" tabindex="0">{mathml(node, display=True)}</div>')
     raise nodes.SkipNode
 
 
 def setup(app):
-    app.add_html_math_renderer(
-        "mathml",
-        (lambda self, node: mathml(self, node, False), None),
-        (lambda self, node: mathml(self, node, True), None),
-    )
+    "Register the renderer that `html_math_renderer` names."
+    app.add_html_math_renderer("mathml", (visit_inline, None), (visit_block, None))
