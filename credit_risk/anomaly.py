@@ -53,7 +53,7 @@ def _looks_typical(density, tail, bin_index):
     of_tail = _standardised(term_sum(tail, bin_index))
     return _within_fence(of_density + of_tail, _FENCE)
 
-
+# %% ../nbs/31_anomaly.ipynb #e46fa159
 @dataclass
 class PartLearner:
     "Learns the tables of all parts. Every call uses the pairs that the first call chose."
@@ -156,7 +156,7 @@ def _joined(parts, usual):
     rounded = {name: values.round(9) for name, values in scores.items()}
     return Components(tables, rounded)
 
-
+# %% ../nbs/31_anomaly.ipynb #a89d5742
 def _shared(tables, folds):
     "The part of one fold in the mean of tables over the folds."
     return {columns: table / folds for columns, table in tables.items()}
@@ -188,7 +188,7 @@ def cross_fit(
     usual = {name: values[is_scored] for name, values in scores.items()}
     return _joined(parts, usual)
 
-
+# %% ../nbs/31_anomaly.ipynb #d9ae7c0d
 def centred_model(
     tables: dict,  # {columns: table}
     axes: list[dict],

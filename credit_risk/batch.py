@@ -205,7 +205,7 @@ def answer_schema(
     known = carried | own
     return pa.schema([known.get(name) or pa.field(name, pa.string()) for name in columns])
 
-# %% ../nbs/44_batch.ipynb #16331c94
+# %% ../nbs/44_batch.ipynb #3aa6f3ab
 PART = 20_000  # rows in memory at once
 
 
@@ -240,7 +240,7 @@ def _table_of_texts(rows, names):
     arrays = [pa.array(column[:-1], pa.string()) for column in columns]
     return pa.table(arrays, names=names), wrong
 
-
+# %% ../nbs/44_batch.ipynb #f99e4993
 def parquet_parts(
     raw,  # binary file
     progress: Callable,  # called with the rows read so far
@@ -287,7 +287,7 @@ def check_columns(
             f"{path} has a column {', '.join(taken)}, which is a name of the answer: rename it"
         )
 
-# %% ../nbs/44_batch.ipynb #9de5a400
+# %% ../nbs/44_batch.ipynb #5fcfa5a4
 @contextmanager
 def whole_file(
     fs,  # fsspec file system
@@ -313,7 +313,7 @@ def _sync(file):
     except io.UnsupportedOperation:  # not a file of this machine
         pass
 
-
+# %% ../nbs/44_batch.ipynb #e3debf52
 def write_parquet(
     file,  # binary file
     schema: "pa.Schema",  # from `answer_schema`
@@ -336,7 +336,7 @@ def _write_csv(file, columns, tables):
     text.flush()
     text.detach()  # the file is closed by who opened it
 
-# %% ../nbs/44_batch.ipynb #6e76c874
+# %% ../nbs/44_batch.ipynb #9b270647
 def scored_parts(
     parts: Iterable,  # (Arrow table, {row: what is wrong with it})
     schema: "pa.Schema",  # of the output, from `answer_schema`
@@ -356,7 +356,7 @@ def scored_parts(
         columns = [answers[name] if name in ANSWER else table[name] for name in schema.names]
         yield pa.table(columns, schema=schema)
 
-
+# %% ../nbs/44_batch.ipynb #ab20beb1
 def score_file(
     source: str | Path,  # .csv or .parquet
     target: str | Path,  # .csv or .parquet, replaced as a whole

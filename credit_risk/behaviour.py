@@ -68,7 +68,7 @@ def _exists_once(near, recent):
     is_new = recent > last_near
     return np.concatenate([in_bank, is_new], axis=1)
 
-
+# %% ../nbs/10_behaviour.ipynb #f3b53687
 def _keeps_main(month, last, opening_date):
     "Whether the bank keeps a statement of the main account, which must be open."
     is_near = month <= last + 2
@@ -174,7 +174,7 @@ def _drift(noise, calendar):
         drift[:, t] += kept * before
     return drift
 
-
+# %% ../nbs/10_behaviour.ipynb #64ff2c55
 def _rise_and_fall(rise, fall):
     "The lower of two lines, within 0 and 1."
     lower = np.minimum(rise, fall)
@@ -259,7 +259,7 @@ def draw_habits(
         domiciled=np.where(paid_elsewhere, partial, whole),
     )
 
-
+# %% ../nbs/10_behaviour.ipynb #54475d9f
 @dataclass
 class Statements:
     "Columns of monthly statements, named as in the database; each array is (clients, columns)."
@@ -327,7 +327,7 @@ def _rejects(lowest, limit, income, strain, uniform):
         count += uniform > 1 - tail
     return count
 
-
+# %% ../nbs/10_behaviour.ipynb #dee321b7
 def balance_change(
     balance: np.ndarray,  # (…, clients, columns)
     month: np.ndarray,  # (clients, columns), months since 2012-01
@@ -377,7 +377,7 @@ def _money_in(people, habits, noise, month):
     factor = np.where(has_bonus, 1.3, 1)
     return (salary + other) * factor
 
-
+# %% ../nbs/10_behaviour.ipynb #3e63cca6
 def _mean_balances(people, habits, strain, noise):
     "Mean balance of each month, euros: a number of months of income, less under strain."
     thrift = habits.thrift[:, None]
@@ -456,7 +456,7 @@ def _draw_holders(rng, people):
     has_two = has_one & wants_two
     return has_one, has_two
 
-
+# %% ../nbs/10_behaviour.ipynb #a83862a5
 _OPENED_AT = np.array(
     [[0.5], [0.9]]
 )  # latest opening of each account, share of the time at the bank
@@ -487,7 +487,7 @@ def draw_savings(
         level=np.stack([share_of_first * level, 0.3 * level]),
     )
 
-
+# %% ../nbs/10_behaviour.ipynb #e7ad05c4
 @dataclass
 class SavingsBalances:
     "Mean balances of the savings accounts; each array is (2, clients, columns)."
@@ -516,7 +516,7 @@ def savings_balances(
         exists=savings.held[..., None] & is_open,
     )
 
-
+# %% ../nbs/10_behaviour.ipynb #81a348ac
 def savings_statements(
     cents: np.ndarray,  # (clients, columns), mean balance of one account of each client
     month: np.ndarray,  # (clients, columns), months since 2012-01
@@ -610,7 +610,7 @@ def _statement_facts(statements, column, exists):
         "mois_depuis_rejet": _months_since(rejected),
     }
 
-
+# %% ../nbs/10_behaviour.ipynb #c388b445
 _LAST_MONTH = np.array([1])  # months before the application
 
 

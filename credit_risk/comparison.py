@@ -121,7 +121,7 @@ def _nan_if_missing(value):
     "A number as it was before it was written."
     return float("nan") if value is None else value
 
-# %% ../nbs/57_comparison.ipynb #cdae2e73
+# %% ../nbs/57_comparison.ipynb #5494e3d1
 ENOUGH = 5  # loans of each outcome to compare on
 MOST = 50_000  # applications that are scored
 
@@ -152,7 +152,7 @@ def _promoted(artifacts) -> _Promoted:
         )
         return _Promoted(None, None, damaged)
 
-
+# %% ../nbs/57_comparison.ipynb #9ff685fe
 def _rows_since(portfolio, since):
     "Applications from a day on, not more than can be scored in seconds."
     rows = (portfolio.outcomes.date_demande >= since).to_numpy() & ~portfolio.before
@@ -176,7 +176,7 @@ def _common_rows(portfolio, promoted: _Promoted) -> tuple[np.ndarray, bool]:
         return _rows_since(portfolio, portfolio.split_date), False
     return rows, True
 
-# %% ../nbs/57_comparison.ipynb #a9311e3b
+# %% ../nbs/57_comparison.ipynb #8b148477
 SAMPLES = 400  # of the bootstrap
 SMALLEST_GROUP = 30  # payers
 
@@ -191,7 +191,7 @@ def _groups(portfolio, loans) -> dict[str, pd.Series]:
     sex = portfolio.outcomes.sexe[loans].map({"F": "women", "H": "men"})
     return {"sex": sex, "age": age.astype(object)}
 
-
+# %% ../nbs/57_comparison.ipynb #9766d6ae
 def _acceptance(portfolio, loans, answers: dict[str, pd.DataFrame]) -> list[Group]:
     "How often the payers of each group are accepted, by each version."
     paid = portfolio.default[loans] == 0
@@ -237,7 +237,7 @@ def _shares(flags, rows, draws):
     sampled = (drawn @ flags[rows]) / np.maximum(drawn.sum(1), 1)
     return np.r_[flags[rows].mean(), sampled]
 
-# %% ../nbs/57_comparison.ipynb #fe9d1d1f
+# %% ../nbs/57_comparison.ipynb #8a640841
 def compare(
     candidate: Candidate,
     portfolio: Portfolio,  # the data that it was made from
@@ -288,7 +288,7 @@ def _judged(answers: pd.DataFrame, on_loans: pd.DataFrame, y) -> Judgement:
         alert_rate=Interval(alerts / max(len(answers), 1), float(low), float(high)),
     )
 
-
+# %% ../nbs/57_comparison.ipynb #2a44040c
 def _difference(on_loans: dict[str, pd.DataFrame], y: Any) -> Difference | None:
     if "promoted" not in on_loans:
         return None

@@ -138,7 +138,7 @@ def _jittered(source, rows):
     moved = rows + deviation * size * noise
     return np.where(source.numeric(), moved, rows)
 
-
+# %% ../nbs/30_counterfeits.ipynb #fa007f16
 MIXED: dict[str, Callable] = {  # fields of several real rows
     "resample": _resampled,
     "swap": _swapped_half,
@@ -290,7 +290,7 @@ def scout_pairs(
     allowed = most // task.one_pair_in
     return strongest_pairs(booster, allowed) or [(0, 1)]
 
-
+# %% ../nbs/30_counterfeits.ipynb #adb88f27
 def classifier_tables(
     task: Task,
     real: np.ndarray,  # bin indices of real rows

@@ -40,7 +40,7 @@ def _fields_of_others(rows, reference, fields, rng):
         columns[name] = rows[name].where(is_kept, donors[name])
     return pd.DataFrame(columns)
 
-
+# %% ../nbs/34_detection.ipynb #b52b898f
 _MIXTURE_SIZES = (2, 4, 6)  # components that are tried
 
 
@@ -105,7 +105,7 @@ def _whole(numbers):
             names.append(name)
     return names
 
-
+# %% ../nbs/34_detection.ipynb #4f7653c2
 def inject(
     kind: str,  # one of `INJECTED`; another raises ValueError
     rows: pd.DataFrame,  # usual rows to start from

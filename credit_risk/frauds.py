@@ -62,7 +62,7 @@ def _can_show(people):
         "age_incoherent": is_young_adult | (age > 60),
     }
 
-
+# %% ../nbs/12_frauds.ipynb #261754da
 def drop_invisible(
     applications: Applications,  # whose kinds are changed
     people: People,
@@ -108,7 +108,7 @@ def _inflate_income(rng, declared, applications):
     inflated = income[rows] * factor
     income[rows] = to_multiple(inflated, 50)
 
-
+# %% ../nbs/12_frauds.ipynb #149e8e46
 def _forge_seniority(rng, declared, people, applications):
     "Move the start of the job back: to long ago, or to childhood."
     rows = np.flatnonzero(applications.is_kind("anciennete_forgee"))
@@ -193,7 +193,7 @@ def mistype(
     exchanged &= _exchange_day_and_month(declared, exchanged)
     return _field_names(len(can_err), hit)
 
-
+# %% ../nbs/12_frauds.ipynb #d08c670e
 def _split_date(dates):
     "First month of the year, month (1 to 12) and day of the month of each date."
     january = dates.astype("datetime64[Y]").astype("datetime64[M]")

@@ -58,7 +58,7 @@ def _known(values, otherwise):
     "Values with a number in the place of what is unknown."
     return np.nan_to_num(values, nan=otherwise)
 
-
+# %% ../nbs/11_outcomes.ipynb #615e52fc
 def compute_ratios(
     facts: dict,  # contract field to array; NaN and NaT for unknown
 ) -> Ratios:
@@ -146,7 +146,7 @@ def _add_budget(log_odds, ratios):
     log_odds += 1.9 * effort
     log_odds -= 0.40 * comfort
 
-
+# %% ../nbs/11_outcomes.ipynb #38044939
 def _add_account(log_odds, ratios):
     "Balances, incidents and savings."
     liquidity = np.tanh(1.1 * (ratios.liquidity - 0.6))
@@ -226,7 +226,7 @@ def _add_interactions(log_odds, facts, ratios):
     log_odds -= 0.35 * is_consolidation * has_savings
     log_odds += 0.65 * overdrawn * has_no_savings
 
-
+# %% ../nbs/11_outcomes.ipynb #4c7e3193
 def _month_of_bank(month):
     "A month within the bank: the first or the last for those outside."
     return np.clip(month, 0, MONTHS - 1)
@@ -267,7 +267,7 @@ def _months_to_repayment(rng, term):
     early = np.maximum(months.astype(int), 2)
     return np.where(is_early, early, term)
 
-
+# %% ../nbs/11_outcomes.ipynb #42714e31
 def draw_outcomes(
     rng: np.random.Generator,  # stream of the block
     asked: np.ndarray,  # (applications,) datetime64[D]
@@ -323,7 +323,7 @@ def no_loans(
         probability=np.full(shape, np.nan),
     )
 
-
+# %% ../nbs/11_outcomes.ipynb #0980f51c
 def loan_facts(
     loans: Loans,
     dates: np.ndarray,  # (clients, MAX_LOANS) datetime64[D], of the applications
