@@ -259,6 +259,8 @@ def train(directory: Path) -> None:
     from credit_risk.database import all_dossiers, connect
     from credit_risk.features import WATCHED, feature_table
     from credit_risk.scorer import CreditScorer
+    from credit_risk.scoring import golden_rows
+    from credit_risk.version import Version
 
     engine = connect(f"sqlite:///{directory}/bank.db")
     create_bank(engine, n_clients=1_500, progress=False)
@@ -269,40 +271,39 @@ def train(directory: Path) -> None:
     defaulted = [status == "Défaut" for _, status in known]
     estimator = CreditScorer(pairs=8, ratios=6).fit(feature_table(dossiers), defaulted)
     detector = AnomalyDetector(pairs=5, bags=1).fit(feature_table(dossiers, WATCHED))
-    promote_parts(directory, scorer_part(estimator), detector_part(detector), dossiers[:5])
+    version = Version("test", scorer_part(estimator), detector_part(detector))
+    models = {"scorer": version.scorer.to_dict(), "anomaly": version.detector.to_dict()}
+    promote_models(directory / "artifacts", "test", models, golden_rows(dossiers[:5], version))
 
 
-def promote_parts(directory, scorer, detector, golden) -> None:
-    "Write the parts of a version as `test`, with golden rows of some dossiers, and promote it."
-    from credit_risk.artifacts import promote, write_version
-    from credit_risk.scoring import golden_rows
-    from credit_risk.version import Version
+def write_models(artifacts: Path, name: str, models: dict, golden=()) -> None:
+    "Write a version from what `read_version` gives: scorer, anomaly and, if there, metrics."
+    from credit_risk.artifacts import write_version
 
     files = {
-        "scorer.json": scorer.to_dict(),
-        "anomaly.json": detector.to_dict(),
-        "metrics.json": {},
+        "scorer.json": models["scorer"],
+        "anomaly.json": models["anomaly"],
+        "metrics.json": models.get("metrics", {}),
         "model_card.md": "Fitted by the tests on simulated data.",
     }
-    rows = golden_rows(golden, Version("test", scorer, detector))
-    write_version(directory / "artifacts", "test", files, {}, rows)
-    promote(directory / "artifacts", "test")
+    write_version(artifacts, name, files, {}, list(golden))
 
 
-def another_version(directory, name, intercept):
+def promote_models(artifacts: Path, name: str, models: dict, golden=()) -> None:
+    "The same, and promote it."
+    from credit_risk.artifacts import promote
+
+    write_models(artifacts, name, models, golden)
+    promote(artifacts, name)
+
+
+def another_version(directory: Path, name: str, intercept: float) -> None:
     "A copy of the version that serves, without golden rows, under another name and intercept."
-    from credit_risk.artifacts import read_version, write_version
+    from credit_risk.artifacts import read_version
 
-    content = read_version(directory / "artifacts", "test")
-    scorer = content["scorer"]
-    scorer["model"]["intercept"] += intercept
-    files = {
-        "scorer.json": scorer,
-        "anomaly.json": content["anomaly"],
-        "metrics.json": {},
-        "model_card.md": "Made by a test.",
-    }
-    write_version(directory / "artifacts", name, files, {}, [])
+    models = read_version(directory / "artifacts", "test") | {"metrics": {}}
+    models["scorer"]["model"]["intercept"] += intercept
+    write_models(directory / "artifacts", name, models)
 
 
 @pytest.fixture(scope="session")

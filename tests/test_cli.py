@@ -1,15 +1,14 @@
 """The command line as its users meet it: the installed command, its lines and its exit status."""
 
-import os
 import subprocess
 import sys
 from functools import cache
 from pathlib import Path
 
 import pytest
+from command import credit_risk
 from service import ROOT
 
-COMMAND = Path(sys.executable).with_name("credit-risk")
 HELP = [
     ("init-db",),
     ("import-berka",),
@@ -30,19 +29,6 @@ HELP = [
 ]
 COMMANDS = sorted({names[0] for names in HELP})
 HEAVY = {"pandas", "numpy", "scipy", "sklearn", "alembic", "matplotlib", "statsmodels", "lightgbm"}
-
-
-def credit_risk(*arguments, cwd, **environment) -> subprocess.CompletedProcess:
-    "Run the command in a folder of its own."
-    clean = {name: v for name, v in os.environ.items() if not name.startswith("CREDIT_RISK_")}
-    return subprocess.run(
-        [COMMAND, *arguments],
-        cwd=cwd,
-        env=clean | environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
 
 
 @cache

@@ -1,12 +1,10 @@
 """API keys: what a scope opens, how soon a change of a key is followed, the rate limit, origins."""
 
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
-from service import KEY, ROOT, copy_of, environment, running, until
+from command import credit_risk
+from service import KEY, copy_of, running, until
 
 from credit_risk.keys import create_key, revoke_key
 
@@ -123,14 +121,8 @@ def test_pages_of_other_origins_are_not_let_in(let_in, origin):
 
 def cli(directory, *words):
     "Run `credit-risk key` on a bank."
-    return subprocess.run(
-        [Path(sys.executable).with_name("credit-risk"), "key", *words],
-        cwd=ROOT,
-        env=environment(directory),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    url = f"sqlite:///{directory}/bank.db"
+    return credit_risk("key", *words, cwd=directory, CREDIT_RISK_DATABASE_URL=url)
 
 
 SCOPES = ("--scope", "score", "--scope", "audit")

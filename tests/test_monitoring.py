@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from test_retrain import credit_risk
+from command import credit_risk
+from service import promote_models
 
 from api.audit import Writer, row_to_write
-from credit_risk.artifacts import FILES, promote, read_version, write_version
+from credit_risk.artifacts import read_version
 from credit_risk.bank import create_bank
 from credit_risk.candidate import reference
 from credit_risk.database import connect, read_applications
@@ -67,11 +68,9 @@ def judged(trained, tmp_path_factory):
     for name, seed in (("judge", 1), ("bank", 2)):
         create_bank(f"sqlite:///{folder}/{name}.db", n_clients=1_500, seed=seed, progress=False)
     portfolio = read_portfolio(f"sqlite:///{folder}/judge.db", f"{SINCE}-01-01")
-    old = read_version(trained / "artifacts", "test")
-    files = {name: old.get(name.removesuffix(".json"), "") for name in FILES}
-    files["metrics.json"] = measured(portfolio, load_version(trained / "artifacts"))
-    write_version(folder / "artifacts", "judged", files, {}, [])
-    promote(folder / "artifacts", "judged")
+    models = read_version(trained / "artifacts", "test")
+    metrics = measured(portfolio, load_version(trained / "artifacts"))
+    promote_models(folder / "artifacts", "judged", models | {"metrics": metrics})
     return folder
 
 

@@ -6,7 +6,6 @@ promotes nothing; only what can change a model renames a version.
 
 import ast
 import json
-import os
 import random
 import shutil
 import signal
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from berka_files import REAL, write_synthetic
+from command import COMMAND, credit_risk
 from service import children, running, until
 
 from credit_risk.answer import Result
@@ -35,26 +35,6 @@ METRICS_OF_SCORER = {
     *("calibration", "by_class", "by_year", "by_segment", "fairness", "psi_score"),
     *("challengers", "profit", "learning_curve", "without_fact"),
 }
-
-
-def run(*command, cwd, **environment) -> subprocess.CompletedProcess:
-    "A Python command in a folder of its own."
-    return subprocess.run(
-        [sys.executable, *command],
-        cwd=cwd,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-
-
-COMMAND = ("-c", "from credit_risk.cli import main; main()")
-
-
-def credit_risk(*arguments, cwd, **environment) -> subprocess.CompletedProcess:
-    "A command in a child process."
-    return run(*COMMAND, *arguments, cwd=cwd, **environment)
 
 
 def refusal(*arguments) -> str:
@@ -112,8 +92,9 @@ def by_hand(simulated) -> Path:
         }
         options = [part for pair in parameters.items() for part in ("-p", *pair)]
         notebook = ROOT / "nbs" / "runs" / f"{name}.ipynb"
-        command = ("-m", "papermill", str(notebook), f"{name}.ipynb", "--no-progress-bar")
-        done = run(*command, *options, cwd=simulated)
+        papermill = Path(sys.executable).with_name("papermill")
+        command = [papermill, notebook, f"{name}.ipynb", "--no-progress-bar", *options]
+        done = subprocess.run(command, cwd=simulated, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
     return artifacts
 
@@ -133,6 +114,23 @@ def test_a_version_made_by_hand_serves(simulated, by_hand):
         answer = service.score(EXAMPLE)
     assert answer.status == 200
     assert Result.model_validate(answer.json).modele.version == current_version(by_hand)
+
+
+def test_scenarios_are_added_to_the_promoted_models_which_stay_as_they_are(
+    simulated, by_hand, tmp_path
+):
+    artifacts = shutil.copytree(by_hand, tmp_path / "artifacts")
+    bank = f"sqlite:///{simulated}/bank.db"
+    where = ("--database-url", bank, "--artifacts", str(artifacts))
+    done = credit_risk("add-scenarios", *where, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    before, after = current_version(by_hand), current_version(artifacts)
+    assert before != after
+    for name in ("scorer.json", "anomaly.json"):
+        assert (artifacts / after / name).read_bytes() == (by_hand / before / name).read_bytes()
+    version = load_version(artifacts)
+    assert "severe" in version.scenarios.to_dict()["scenarios"]
+    assert check_golden(version) == []
 
 
 # a run that is killed, and the next one
@@ -169,7 +167,7 @@ def retrain_command(folder: Path, artifacts: Path) -> list[str]:
 def killed(simulated) -> KilledRun:
     artifacts = simulated / "graph"
     process = subprocess.Popen(
-        [sys.executable, *COMMAND, *retrain_command(simulated, artifacts)],
+        [COMMAND, *retrain_command(simulated, artifacts)],
         cwd=simulated,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
