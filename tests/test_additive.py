@@ -141,15 +141,15 @@ def test_json_and_pickle_keep_every_bit(case):
 @pytest.mark.parametrize(
     "message, change",
     [
-        ("unknown in an additive model: version", {"version": 3}),
-        ("unknown in an axis: unit", {"axes": [{"variable": "a", "cuts": [1.0], "unit": "EUR"}]}),
+        ("an additive model does not know version", {"version": 3}),
+        ("an axis does not know unit", {"axes": [{"variable": "a", "cuts": [1.0], "unit": "EUR"}]}),
         ("exactly one of cuts, categories", {"axes": [{"variable": "a"}]}),
         ("exactly one of variable, ratio", {"axes": [{"cuts": [1.0]}]}),
         ("must have two variables", {"axes": [{"ratio": ["a"], "cuts": [1.0]}]}),
         ("must increase", {"axes": [{"variable": "a", "cuts": [2.0, 1.0]}]}),
         ("must start at 1", {"axes": [{"variable": "a", "categories": {"x": 0}}]}),
-        ("unknown in a term: value", {"terms": [{"axes": [0], "value": [0.0]}]}),
-        ("missing in a term: values", {"terms": [{"axes": [0]}]}),
+        ("a term lacks values", {"terms": [{"axes": [0], "value": [0.0]}]}),
+        ("a term lacks values", {"terms": [{"axes": [0]}]}),
         ("names axis 1", {"terms": [{"axes": [1], "values": [0.0]}]}),
         ("must have 3 values", {"terms": [{"axes": [0], "values": [0.0]}]}),
         ("one to four axes", {"terms": [{"axes": [], "values": [0.0]}]}),
@@ -166,17 +166,17 @@ def test_what_is_not_in_the_format_is_refused(message, change):
 def test_a_missing_part_is_named(key):
     model = {"intercept": 0.0, "axes": [], "terms": []}
     del model[key]
-    with pytest.raises(ValueError, match=f"missing in an additive model: {key}"):
+    with pytest.raises(ValueError, match=f"an additive model lacks {key}"):
         AdditiveModel.from_dict(model)
 
 
 @pytest.mark.parametrize(
     "message, change",
     [
-        ("unknown in an anomaly model: curves", {"curves": {}}),
-        ("missing in the curves: burden, income|income, burden", {"surprise": {}}),
+        ("an anomaly model does not know curves", {"curves": {}}),
+        ("the curves lacks (burden, income|income, burden)", {"surprise": {}}),
         (
-            "missing in the curve of income: surprise",
+            "the curve of income lacks surprise",
             {"surprise": {"income": {"scores": [0.0]}, "burden": {"scores": [], "surprise": []}}},
         ),
     ],

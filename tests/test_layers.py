@@ -19,18 +19,9 @@ FORBIDDEN = {  # in the serving process
     *("IPython", "ipykernel", "jupyter_client", "jupyter_core", "notebook"),
 }
 SERVING = {  # modules that the service may import
-    *(
-        "fields",
-        "contract",
-        "answer",
-        "database",
-        "features",
-        "records",
-        "additive",
-        "uncertainty",
-        "decision",
-    ),
-    *("reasons", "point_in_time", "artifacts", "version", "scoring", "changes", "keys", "audit"),
+    *("fields", "contract", "answer", "database", "records", "features", "axes", "additive"),
+    *("strongest", "uncertainty", "decision", "reasons", "point_in_time", "artifacts", "version"),
+    *("scoring", "changes", "keys", "audit"),
 }
 FIGURES = {"matplotlib", "seaborn"}
 DRAWING = {"figures", "eda", "evaluation_figures", "model_figures"}
