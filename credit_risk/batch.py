@@ -79,9 +79,20 @@ def _request_of(row):
 # %% ../nbs/44_batch.ipynb #a9ee30b4
 def _answer(decision: Decision) -> dict:
     found = decision.assessment
-    low, high = found.risk.interval if decision.has_interval else (None, None)
+    interval = found.risk.interval if decision.has_interval else (None, None)
     strange = [reason["variable"] for reason in decision.anomaly_reasons]
-    is_atypical = found.atypicality.is_atypical
+    answer = _numbers(found, interval) | {
+        "motifs": " ".join(reason["code"] for reason in decision.reason_codes),
+        "anomalie_variables": " ".join(strange) if found.atypicality.is_atypical else None,
+        "modele_version": decision.version,
+        "erreurs": None,
+    }
+    return {name: answer[name] for name in ANSWER}
+
+
+def _numbers(found: Assessment, interval) -> dict:
+    "What an assessment fills in, of one row or of columns."
+    low, high = interval
     return {
         "probabilite_defaut": found.risk.probability,
         "probabilite_basse": low,
@@ -91,13 +102,9 @@ def _answer(decision: Decision) -> dict:
         "recommandation": found.recommendation,
         "seuil_accepter": found.cutoffs.accept_below,
         "seuil_refuser": found.cutoffs.refuse_above,
-        "motifs": " ".join(reason["code"] for reason in decision.reason_codes),
-        "est_atypique": is_atypical,
+        "est_atypique": found.atypicality.is_atypical,
         "anomalie": found.atypicality.score,
         "anomalie_percentile": found.atypicality.percentile,
-        "anomalie_variables": " ".join(strange) if is_atypical else None,
-        "modele_version": decision.version,
-        "erreurs": None,
     }
 
 # %% ../nbs/44_batch.ipynb #d3cb867e
@@ -115,20 +122,9 @@ def _answer_columns(facts: dict, version: Version) -> dict:
     }
     nothing = np.full(n, None, dtype=object)
     has_interval = version.scorer.interval is not None
-    low, high = found.risk.interval if has_interval else (nothing, nothing)
-    return {
-        "probabilite_defaut": found.risk.probability,
-        "probabilite_basse": low,
-        "probabilite_haute": high,
-        "score": found.points,
-        "classe_risque": found.rating,
-        "recommandation": found.recommendation,
-        "seuil_accepter": found.cutoffs.accept_below,
-        "seuil_refuser": found.cutoffs.refuse_above,
+    interval = found.risk.interval if has_interval else (nothing, nothing)
+    return _numbers(found, interval) | {
         "motifs": reason_code_columns(contributions, x, facts),
-        "est_atypique": found.atypicality.is_atypical,
-        "anomalie": found.atypicality.score,
-        "anomalie_percentile": found.atypicality.percentile,
         "anomalie_variables": _strange_variables(found, version),
         "modele_version": np.full(n, version.name, dtype=object),
         "erreurs": nothing,
